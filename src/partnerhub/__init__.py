@@ -1,0 +1,1 @@
+"""Partner Hub: a WhatsApp Business solution provider that you run yourself."""
