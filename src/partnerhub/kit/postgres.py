@@ -7,6 +7,7 @@ cluster and says how to start the server; the supervisor (or `running()`) owns t
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import os
 import pwd
@@ -81,6 +82,10 @@ def server_account() -> Account:
     raise DatabaseUnavailable("PostgreSQL refuses to run as root and no unprivileged user exists here.")
 
 
+def _is_open_to_others(folder: Path) -> bool:
+    return all(place.stat().st_mode & 0o001 for place in folder.parents)
+
+
 class EmbeddedPostgres:
     """One cluster in `folder`: made on first use, started on a free loopback port."""
 
@@ -91,6 +96,7 @@ class EmbeddedPostgres:
         self.version = version
         self.durable = durable
         self.account = server_account()
+        self.programs = binaries(version)
         self.port = 0
 
     def prepare(self) -> None:
@@ -99,8 +105,8 @@ class EmbeddedPostgres:
         Raises: DatabaseUnavailable.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._move_within_reach()
         self._hand_over(self.folder)
-        self._check_reachable()
         if not (self.data / "PG_VERSION").exists():
             self._make_cluster()
         self.port = self._choose_port()
@@ -126,7 +132,7 @@ class EmbeddedPostgres:
             "jit": "off",
         }
         settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-        return [str(binaries(self.version) / "postgres"), "-D", str(self.data), *settings]
+        return [str(self.programs / "postgres"), "-D", str(self.data), *settings]
 
     @property
     def password(self) -> str:
@@ -199,7 +205,7 @@ class EmbeddedPostgres:
         try:
             done = subprocess.run(  # noqa: S603 - our own command
                 [
-                    str(binaries(self.version) / "initdb"),
+                    str(self.programs / "initdb"),
                     *("-D", str(draft), "-U", SUPERUSER, "--pwfile", str(handed)),
                     *("--auth=scram-sha-256", "--encoding=UTF8", "--no-instructions"),
                     *self._locale_options(),
@@ -225,17 +231,29 @@ class EmbeddedPostgres:
         if self.account.uid is not None:
             os.chown(path, self.account.uid, self.account.gid or -1)
 
-    def _check_reachable(self) -> None:
+    def _move_within_reach(self) -> None:
+        """Keep the cluster where the server's user can enter.
+
+        Only for root, whose folders others often cannot enter: the data then lives below /var/lib, with a
+        link where it was asked for, and the programs are copied beside it.
+        """
         if self.account.uid is None:
             return
-        for place in (self.folder, binaries(self.version)):
-            closed = [p for p in place.parents if not p.stat().st_mode & 0o001]
-            if closed:
-                raise DatabaseUnavailable(
-                    f"PostgreSQL refuses to run as root, so it runs as “{self.account.name}”, "
-                    f"who cannot enter {closed[0]}. Run as a normal user, move the "
-                    "project, or set DATABASE_URL."
-                )
+        if not _is_open_to_others(self.folder):
+            name = hashlib.sha256(str(self.folder).encode()).hexdigest()[:12]
+            place = Path("/var/lib/partnerhub") / name
+            place.mkdir(parents=True, exist_ok=True)
+            link = self.folder / "postgres-data-is-in"
+            link.unlink(missing_ok=True)
+            link.symlink_to(place)
+            self.folder, self.data = place, place / "data"
+        if not _is_open_to_others(self.programs):
+            copy = self.folder / f"programs-{self.version}"
+            if not copy.exists():
+                shutil.rmtree(draft := copy.with_suffix(".new"), ignore_errors=True)
+                shutil.copytree(self.programs.parent, draft, symlinks=True)
+                draft.rename(copy)
+            self.programs = copy / "bin"
 
     def _choose_port(self) -> int:
         """Keep the port of the last run where it is free, so that URLs survive a restart."""
