@@ -32,7 +32,7 @@ _PASSWORD = "only-on-loopback"
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start the cluster in the controlling process; workers inherit its address by the environment."""
-    if hasattr(config, "workerinput") or "PARTNERHUB_TEST_SERVER" in os.environ:
+    if hasattr(config, "workerinput") or "HUB_TEST_SERVER" in os.environ:
         return
     memory = Path("/dev/shm")  # noqa: S108 - a folder of our own is made below it
     folder = Path(tempfile.mkdtemp(prefix="partnerhub-test-", dir=memory if memory.is_dir() else None))
@@ -45,14 +45,14 @@ def pytest_configure(config: pytest.Config) -> None:
                 sql.Identifier(_LOGIN), sql.Literal(_PASSWORD)
             )
         )
-    os.environ["PARTNERHUB_TEST_SERVER"] = server.url(user=_LOGIN, password=_PASSWORD)
-    _make_template(os.environ["PARTNERHUB_TEST_SERVER"])
+    os.environ["HUB_TEST_SERVER"] = server.url(user=_LOGIN, password=_PASSWORD)
+    _make_template(os.environ["HUB_TEST_SERVER"])
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop the cluster where it was started."""
-    if not hasattr(config, "workerinput") and "PARTNERHUB_TEST_SERVER" in os.environ:
-        os.environ.pop("PARTNERHUB_TEST_SERVER")
+    if not hasattr(config, "workerinput") and "HUB_TEST_SERVER" in os.environ:
+        os.environ.pop("HUB_TEST_SERVER")
         _CLUSTER.close()
 
 
@@ -77,7 +77,7 @@ def _make_template(server: str) -> None:
 
 def clone_database(name: str) -> str:
     """Make a fresh database from the migrated template and return its URL."""
-    server = os.environ["PARTNERHUB_TEST_SERVER"]
+    server = os.environ["HUB_TEST_SERVER"]
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
         connection.execute(

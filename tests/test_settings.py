@@ -1,0 +1,90 @@
+"""Settings: every problem at once, no secret shown, the environment wins over the file."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import pytest
+
+from partnerhub import settings
+
+GOOD = {
+    "DATABASE_URL": "postgresql://hub:x@db/partnerhub",
+    "PARTNERHUB_SECRET_KEYS": base64.b64encode(bytes(32)).decode(),
+    "PARTNERHUB_HUB_URL": "https://hub.example.com",
+    "PARTNERHUB_GATEWAY_URL": "https://waba.example.com/",
+    "PARTNERHUB_META_APP_ID": "1",
+    "PARTNERHUB_META_APP_SECRETS": "newest, older",
+    "PARTNERHUB_META_SYSTEM_TOKEN": "t",
+    "PARTNERHUB_META_CONFIG_ID": "c",
+    "PARTNERHUB_META_VERIFY_TOKEN": "v",
+    "PARTNERHUB_SMTP_HOST": "mail.example.com",
+    "PARTNERHUB_MAIL_FROM": "hub@example.com",
+}
+
+
+def problems(environ: dict[str, str]) -> list[str]:
+    with pytest.raises(settings.SettingsWrong) as caught:
+        settings.load(environ)
+    return caught.value.problems
+
+
+def test_good_settings_are_read() -> None:
+    loaded = settings.load(GOOD)
+    assert loaded.gateway_url == "https://waba.example.com"
+    assert loaded.meta_app_secrets == ("newest", "older")
+    assert loaded.is_secure
+
+
+def test_every_problem_is_listed_at_once() -> None:
+    listed = problems(
+        {**GOOD, "DATABASE_URL": "", "PARTNERHUB_HUB_PORT": "99999", "PARTNERHUB_ERROR_STYLE": "x"}
+    )
+    assert [line.split(":")[0] for line in listed] == [
+        "DATABASE_URL",
+        "PARTNERHUB_HUB_PORT",
+        "PARTNERHUB_ERROR_STYLE",
+    ]
+
+
+def test_a_misspelt_setting_is_refused() -> None:
+    assert problems({**GOOD, "PARTNERHUB_HUB_PROT": "1"}) == ["PARTNERHUB_HUB_PROT: unknown setting"]
+
+
+@pytest.mark.parametrize(
+    "name", ["PARTNERHUB_HUB_URL", "PARTNERHUB_GATEWAY_URL", "PARTNERHUB_META_GRAPH_URL"]
+)
+def test_production_wants_tls(name: str) -> None:
+    assert problems({**GOOD, name: "http://hub.example.com"}) == [
+        f"{name}: must be https outside development"
+    ]
+    assert settings.load({**GOOD, name: "http://127.0.0.1:1", "PARTNERHUB_DEVELOPMENT": "yes"}).development
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "hub.toml"
+    file.write_text(
+        'brand_name = "From file"\nhub_port = 9000\ntrusted_proxies = ["10.0.0.0/8", "::1/128"]\n'
+    )
+    loaded = settings.load(
+        {**GOOD, "PARTNERHUB_CONFIG": str(file), "PARTNERHUB_BRAND_NAME": "From environment"}
+    )
+    assert (loaded.brand_name, loaded.hub_port) == ("From environment", 9000)
+    assert loaded.trusted_proxies == ("10.0.0.0/8", "::1/128")
+
+
+def test_an_unreadable_file_is_one_of_the_problems(tmp_path: Path) -> None:
+    file = tmp_path / "hub.toml"
+    file.write_text("brand_name = ")
+    assert any(line.startswith("PARTNERHUB_CONFIG:") for line in problems({"PARTNERHUB_CONFIG": str(file)}))
+
+
+def test_every_setting_is_documented() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "reference" / "settings.md").read_text()
+    missing = [
+        settings.environment_name(item)
+        for item in settings.Settings.__dataclass_fields__
+        if f"`{settings.environment_name(item)}`" not in page
+    ]
+    assert missing == []
