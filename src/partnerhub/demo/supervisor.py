@@ -110,7 +110,7 @@ class Supervisor:
             env={**os.environ, **child.environment},
             stdin=asyncio.subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C is for the supervisor, which then stops them in order
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - one prctl call
+            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
             **child.run_as,
         )
         self._processes[process.pid] = (child, process)
