@@ -1,0 +1,110 @@
+// The popup contract of the public connect button, in its shortest form.
+(() => {
+  const body = document.body;
+  const query = new URLSearchParams(location.search);
+
+  // In the popup: hand what the redirect brought to the page that opened us, and close.
+  if (window.opener && query.has("client")) {
+    window.opener.postMessage(location.search, location.origin);
+    window.close();
+    return;
+  }
+
+  const at = (id) => document.getElementById(id);
+  const call = async (path, content) => {
+    const answer = await fetch(path, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(content),
+    });
+    const result = await answer.json();
+    if (!answer.ok) throw new Error(result.detail || answer.statusText);
+    return result;
+  };
+  const say = (id, text, wrong = false) => {
+    at(id).textContent = text;
+    at(id).classList.toggle("wrong", wrong);
+  };
+
+  let channel = sessionStorage.getItem("channel");
+  at("send-button").disabled = !channel;
+
+  const connected = async (search) => {
+    const found = new URLSearchParams(search);
+    const channels = (found.get("channels") || "").slice(1, -1).split(",").filter(Boolean);
+    say("connected", `Client ${found.get("client")} shared ${channels.join(", ") || "no number"}. Minting a key …`);
+    if (!channels.length) return;
+    try {
+      const minted = await call("/api/connect", { channel: channels[0] });
+      channel = minted.channel;
+      sessionStorage.setItem("channel", channel);
+      at("send-button").disabled = false;
+      say("connected", `Client ${found.get("client")} · number ${channel} · key ${minted.key} · webhook set.`);
+    } catch (error) {
+      say("connected", error.message, true);
+    }
+  };
+
+  at("connect").addEventListener("click", () => {
+    const url = `${body.dataset.hub}/dashboard/app/${body.dataset.partner}?` +
+      new URLSearchParams({ state: "sample", redirect_url: `${location.origin}/` });
+    window.open(url, "connect", "toolbar=no, menubar=no, width=600, height=920, top=100, left=100");
+  });
+  window.addEventListener("message", (event) => {
+    if (event.origin === location.origin && typeof event.data === "string") connected(event.data);
+  });
+  if (query.has("client")) connected(location.search);
+
+  at("send").addEventListener("submit", async (event) => {
+    event.preventDefault();
+    try {
+      const result = await call("/api/send", { channel, to: at("to").value });
+      say("sent", `Accepted as ${result.messages[0].id}`);
+    } catch (error) {
+      say("sent", error.message, true);
+    }
+  });
+
+  const name = (event) => {
+    if (event.door === "partner") return event.body.event || "event";
+    const value = event.body.entry?.[0]?.changes?.[0]?.value || {};
+    if (value.statuses) return `status ${value.statuses[0].status}`;
+    if (value.messages) return `message ${value.messages[0].type}`;
+    return "change";
+  };
+  let newest = 0;
+  const show = (event) => {
+    const line = document.createElement("li");
+    const details = document.createElement("details");
+    const summary = document.createElement("summary");
+    for (const [text, style] of [
+      [name(event), "name"],
+      [`${event.door} webhook`, "door"],
+      event.is_signed ? ["✓ signature", "signed"] : ["✗ signature", "unsigned"],
+    ]) {
+      const part = document.createElement("span");
+      part.textContent = text;
+      part.className = style;
+      summary.append(part);
+    }
+    const content = document.createElement("pre");
+    content.tabIndex = 0;
+    content.textContent = JSON.stringify(event.body, null, 2);
+    details.append(summary, content);
+    line.append(details);
+    at("events").prepend(line);
+    at("no-events").hidden = true;
+  };
+  const poll = async () => {
+    try {
+      const found = await (await fetch(`/api/events?after=${newest}`)).json();
+      for (const event of found.reverse()) {
+        newest = Math.max(newest, event.number);
+        show(event);
+      }
+    } finally {
+      setTimeout(poll, 1000);
+    }
+  };
+  poll();
+})();
