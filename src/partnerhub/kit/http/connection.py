@@ -27,6 +27,9 @@ _FRAMING_ALLOWANCE: Final = 16
 # A connection used this recently was watched by the loop all the while; an older one is looked at once more.
 _PEEK_AFTER_SECONDS: Final = 0.05
 
+# llhttp also reads RTSP and ICE answers; ours begin with an H, or with the empty lines it lets pass.
+_OTHER_PROTOCOLS: Final = b"RI"
+
 
 class Exchange:
     """One request and what has come back for it so far."""
@@ -435,6 +438,9 @@ class Connection(asyncio.Protocol):
             return
         if not exchange.first_byte_at:
             exchange.first_byte_at = perf_counter()
+            if data[0] in _OTHER_PROTOCOLS:
+                self._fail(*_malformed("is not HTTP"))
+                return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -532,6 +538,8 @@ class Connection(asyncio.Protocol):
         if status < 200:
             if status < 100:
                 self._refused = _malformed("has an impossible status")
+            elif self._has_length or self._transfer_encoding is not None:
+                self._refused = _malformed("has an interim head with a body")
             return
         version = self._parser.get_http_version()
         if version not in ("1.1", "1.0"):

@@ -11,7 +11,8 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import NamedTuple, Protocol
 
 from partnerhub.kit.http.errors import ExchangeError, FailureKind, Phase
@@ -38,23 +39,39 @@ def literal(host: str) -> Address:
     return Address(socket.AF_INET6 if ":" in host else socket.AF_INET, host)
 
 
+def system_addresses(host: str) -> list[Address]:
+    """Ask `getaddrinfo`; blocks.
+
+    Raises: OSError, UnicodeError.
+    """
+    return [
+        Address(socket.AddressFamily(family), str(sockaddr[0]))
+        for family, _type, _protocol, _name, sockaddr in socket.getaddrinfo(
+            host, None, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
+        )
+        if family in _FAMILIES
+    ]
+
+
 class _Entry(NamedTuple):
     addresses: tuple[Address, ...]
     looked_up_at: float
 
 
 class SystemResolver:
-    """The operating system's resolver (`getaddrinfo`), cached."""
+    """The operating system's resolver, cached; `look_up` blocks and runs on a thread."""
 
     def __init__(
         self,
         *,
+        look_up: Callable[[str], Sequence[Address]] = system_addresses,
         fresh_seconds: float = 10.0,
         stale_seconds: float = 300.0,
         patience_seconds: float = 1.0,
         max_lookups: int = 32,
         max_names: int = 4096,
     ) -> None:
+        self._system = look_up
         self._fresh = fresh_seconds
         self._stale = stale_seconds
         self._patience = patience_seconds
@@ -96,7 +113,7 @@ class SystemResolver:
     async def _look_up(self, host: str) -> tuple[Address, ...]:
         async with self._turns:
             try:
-                found = await _in_thread(host)
+                found = await _in_thread(self._system, host)
             except (OSError, UnicodeError) as error:
                 reason = error.strerror if isinstance(error, OSError) else "not a valid name"
                 raise ExchangeError(
@@ -132,37 +149,28 @@ async def _outcome(lookup: asyncio.Task[tuple[Address, ...]]) -> tuple[Address, 
         ) from error
 
 
-async def _in_thread(host: str) -> list[Address]:
+async def _in_thread(look_up: Callable[[str], Sequence[Address]], host: str) -> Sequence[Address]:
     loop = asyncio.get_running_loop()
-    outcome: asyncio.Future[list[Address]] = loop.create_future()
+    outcome: asyncio.Future[Sequence[Address]] = loop.create_future()
 
-    def deliver(found: list[Address] | None, error: Exception | None) -> None:
+    def deliver(found: Sequence[Address], error: Exception | None) -> None:
         if outcome.done():
             return
         if error is not None:
             outcome.set_exception(error)
         else:
-            outcome.set_result(found or [])
+            outcome.set_result(found)
 
     def work() -> None:
-        found: list[Address] | None = None
+        found: Sequence[Address] = ()
         failure: Exception | None = None
         try:
-            found = [
-                Address(socket.AddressFamily(family), str(sockaddr[0]))
-                for family, _type, _protocol, _name, sockaddr in socket.getaddrinfo(
-                    host, None, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
-                )
-                if family in _FAMILIES
-            ]
+            found = look_up(host)
         except (OSError, UnicodeError) as error:
             failure = error
         # The loop may have ended meanwhile; then nobody waits for this.
-        if not loop.is_closed():
-            try:
-                loop.call_soon_threadsafe(deliver, found, failure)
-            except RuntimeError:
-                return
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(deliver, found, failure)
 
     threading.Thread(target=work, name=f"resolve {host}", daemon=True).start()
     return await outcome
