@@ -150,7 +150,7 @@ class Settings:
     smtp_user: str = _setting("", help="Login at the mail server; empty for none.")
     smtp_password: str = _setting("", help="Password at the mail server.", secret=True)
     smtp_tls: str = _setting(
-        "starttls", help="starttls, implicit or none.", read=_one_of("starttls", "implicit", "none")
+        "starttls", help="starttls, tls or none.", read=_one_of("starttls", "tls", "none")
     )
     mail_from: str = _setting(help="Sender of every mail.")
 
