@@ -62,4 +62,4 @@ def configure(*, process: str, level: str = "info", readable: bool = False) -> N
 
 def get(name: str) -> structlog.stdlib.BoundLogger:
     """Return a logger for one module."""
-    return cast("structlog.stdlib.BoundLogger", structlog.get_logger(logger=name))
+    return cast("structlog.stdlib.BoundLogger", structlog.get_logger(module=name))

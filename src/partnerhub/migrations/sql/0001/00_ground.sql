@@ -34,7 +34,8 @@ end $$;
 -- Tables that are partitioned by day (their key column is named here) and how long a day is kept.
 create table partitioned (
   table_name text primary key,
-  keep_days  integer not null check (keep_days > 0)
+  keep_days  integer not null check (keep_days > 0),
+  storage    text not null default '' -- storage parameters of each day, which a parent cannot carry
 );
 
 -- Makes the partitions of the coming days; runs at every start and once a day.
@@ -43,12 +44,13 @@ language plpgsql security definer set search_path = public set timezone = 'UTC' 
 declare entry record; day date; name text; made integer := 0;
 begin
   perform pg_advisory_xact_lock(hashtext('make_partitions'));
-  for entry in select table_name from partitioned order by 1 loop
+  for entry in select table_name, storage from partitioned order by 1 loop
     for day in select generate_series(current_date - 1, current_date + days_ahead, interval '1 day')::date loop
       name := format('%s_%s', entry.table_name, to_char(day, 'YYYYMMDD'));
       if to_regclass(name) is null then
         execute format('create table %I partition of %I for values from (%L) to (%L)',
-                       name, entry.table_name, day, day + 1);
+                       name, entry.table_name, day, day + 1)
+                || case when entry.storage = '' then '' else format(' with (%s)', entry.storage) end;
         made := made + 1;
       end if;
     end loop;
@@ -85,10 +87,11 @@ create table mail (
   body_html   text,
   created_at  timestamptz not null default now(),
   sent_at     timestamptz,
+  failed_at   timestamptz, -- refused for good; nobody tries again
   attempts    integer not null default 0,
   last_error  text
 );
-create index mail_unsent on mail (created_at) where sent_at is null;
+create index mail_unsent on mail (created_at) where sent_at is null and failed_at is null;
 alter table mail enable row level security;
 grant insert on mail to hub_tenant, hub_system;
 grant select, update, delete on mail to hub_system;

@@ -48,6 +48,7 @@ create table audit_entry (
   at           timestamptz not null,
   actor_kind   text not null check (actor_kind in ('user', 'key', 'client', 'operator', 'system')),
   actor_id     text not null,
+  actor_name   text not null default '',
   action       text not null,
   object_kind  text not null default '',
   object_id    text not null default '',

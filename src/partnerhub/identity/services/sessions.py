@@ -1,0 +1,120 @@
+"""Server-side sessions: a random token in a cookie, its SHA-256 in our table, two expiries.
+
+A session ends idle after 12 hours and in any case after 14 days. The token is new at sign-in and whenever
+what the session may see changes, so a token caught before is worth nothing after.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+from partnerhub.identity.schemas import SESSION_LIFE, Hub, SessionScope, SignedIn, User
+from partnerhub.kit import clock, crypto
+from partnerhub.kit.database import Unit
+from partnerhub.kit.errors import Unauthenticated
+from partnerhub.kit.ids import token, uuid7
+
+SEEN_STEP = timedelta(minutes=1)
+"""How stale `seen_at` may get before a request writes it again."""
+
+
+class SessionEnded(Unauthenticated):
+    """The session ended or expired meanwhile."""
+
+    code = "session_ended"
+
+
+async def start_session(
+    unit: Unit, *, user: User, hub: Hub, scope: SessionScope, ip: str, user_agent: str
+) -> SignedIn:
+    """Start a session for a person who has proved who they are; the token is returned this once."""
+    secret, session_id, now = token(), uuid7(), clock.now()
+    await unit.execute(
+        "insert into session (id, token_hash, user_id, hub, partner_id, client_id, created_at, seen_at, "
+        "expires_at, ip, user_agent) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        (
+            session_id,
+            crypto.fingerprint(secret),
+            user.id,
+            hub.value,
+            scope.partner_id,
+            scope.client_id,
+            now,
+            now,
+            now + SESSION_LIFE,
+            ip,
+            user_agent[:300],
+        ),
+    )
+    return SignedIn(secret, session_id, user, hub, scope.partner_id, scope.client_id)
+
+
+async def touch_session(unit: Unit, *, session_id: UUID) -> None:
+    """Write down that the session was used, at most once a minute."""
+    now = clock.now()
+    await unit.execute(
+        "update session set seen_at = %s where id = %s and seen_at < %s", (now, session_id, now - SEEN_STEP)
+    )
+
+
+async def rotate_session(unit: Unit, *, session_id: UUID) -> str:
+    """Give a live session a new token and return it; the old one stops working. Raises: SessionEnded."""
+    secret = token()
+    changed = await unit.execute(
+        "update session set token_hash = %s where id = %s and ended_at is null",
+        (crypto.fingerprint(secret), session_id),
+    )
+    if changed == 0:
+        raise SessionEnded("The session has ended. Sign in again.")
+    return secret
+
+
+async def switch_partner(
+    unit: Unit, *, session_id: UUID, partner_id: str, client_id: str | None = None, hub: Hub = Hub.PARTNER
+) -> str:
+    """Point the session at another partner (and client) and return its new token.
+
+    The caller has checked that the person belongs there. Raises: SessionEnded.
+    """
+    secret = await rotate_session(unit, session_id=session_id)
+    await unit.execute(
+        "update session set hub = %s, partner_id = %s, client_id = %s where id = %s",
+        (hub.value, partner_id, client_id, session_id),
+    )
+    return secret
+
+
+async def end_session(unit: Unit, *, session_id: UUID, user_id: str) -> bool:
+    """End one session of this person; says whether one was live. Repeatable."""
+    return (
+        await unit.execute(
+            "update session set ended_at = %s where id = %s and user_id = %s and ended_at is null",
+            (clock.now(), session_id, user_id),
+        )
+        > 0
+    )
+
+
+async def end_all_sessions(unit: Unit, *, user_id: str, keep: UUID | None = None) -> int:
+    """End every session of this person, but for the one to keep; returns how many."""
+    return await unit.execute(
+        "update session set ended_at = %s where user_id = %s and ended_at is null and id is distinct from %s",
+        (clock.now(), user_id, keep),
+    )
+
+
+async def end_member_sessions(unit: Unit, *, user_id: str, partner_id: str) -> int:
+    """End a person's sessions in one partner, when they leave it; returns how many."""
+    return await unit.execute(
+        "update session set ended_at = %s where user_id = %s and partner_id = %s and ended_at is null",
+        (clock.now(), user_id, partner_id),
+    )
+
+
+async def drop_old_sessions(unit: Unit, *, older_than: timedelta) -> int:
+    """Delete sessions that ended or expired so long ago; returns how many."""
+    edge = clock.now() - older_than
+    return await unit.execute(
+        "delete from session where expires_at < %(edge)s or ended_at < %(edge)s", {"edge": edge}
+    )
