@@ -6,9 +6,11 @@ import asyncio
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+
+from partnerhub.kit.http import Address
 
 Script = Callable[["Visit"], Awaitable[None]]
 
@@ -51,7 +53,9 @@ class Visit:
                 request.body += await self.reader.readexactly(size)
                 assert await self.reader.readline() == b"\r\n"
             assert await self.reader.readline() == b"\r\n"
-        self.receiver.requests.append(request)
+        async with self.receiver.changed:
+            self.receiver.requests.append(request)
+            self.receiver.changed.notify_all()
         return request
 
     async def send(self, *pieces: bytes) -> None:
@@ -86,6 +90,12 @@ class Receiver:
     connections: int = 0
     requests: list[Request] = field(default_factory=list)
     failures: list[BaseException] = field(default_factory=list)
+    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    async def seen(self, count: int) -> None:
+        """Wait until so many requests have come."""
+        async with self.changed:
+            await self.changed.wait_for(lambda: len(self.requests) >= count)
 
     def url(self, path: str = "/hook", *, host: str | None = None) -> str:
         return f"{self.scheme}://{host or self.host}:{self.port}{path}"
@@ -158,6 +168,19 @@ async def silent(visit: Visit) -> None:
     """Take the request and never answer."""
     await visit.request()
     await visit.gone()
+
+
+class Names:
+    """A resolver with fixed answers, by the first label of a name."""
+
+    def __init__(self, **names: Sequence[str]) -> None:
+        self.names = names
+        self.asked: list[str] = []
+
+    async def resolve(self, host: str) -> Sequence[Address]:
+        self.asked.append(host)
+        ips = self.names[host.partition(".")[0]]
+        return [Address(socket.AF_INET6 if ":" in ip else socket.AF_INET, ip) for ip in ips]
 
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

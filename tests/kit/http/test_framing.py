@@ -5,9 +5,9 @@ from __future__ import annotations
 import gzip
 
 import pytest
+from tests.kit.http.receivers import OK, Visit, always, once, receiver
 
 from partnerhub.kit.http import AddressPolicy, ExchangeError, FailureKind, HttpClient, Limits, Phase
-from tests.kit.http.receivers import OK, Visit, always, once, receiver
 
 
 def client(limits: Limits | None = None) -> HttpClient:
@@ -37,7 +37,12 @@ ACCEPTED = {
         b"ok",
         True,
     ),
-    "close asked": (b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok", 200, b"ok", False),
+    "close asked": (
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok",
+        200,
+        b"ok",
+        False,
+    ),
     "empty lines first": (b"\r\n\r\n" + OK, 200, b"ok", True),
     "100 first": (b"HTTP/1.1 100 Continue\r\n\r\n" + OK, 200, b"ok", True),
     "many 1xx first": (b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 20 + OK, 200, b"ok", True),
@@ -104,17 +109,11 @@ REFUSED = {
     "length after coding": CHUNKED[:-2] + b"Content-Length: 2\r\n\r\n2\r\nok\r\n0\r\n\r\n",
     "coding after length": LENGTH + b"2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
     "gzip coding": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nok",
-    "gzip and chunked": (
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
-    ),
+    "gzip and chunked": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"),
     "identity coding": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\n\r\nok",
     "coding twice": CHUNKED[:-2] + b"Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
-    "coding behind a tab": (
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: \x0bchunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
-    ),
-    "coding before a space": (
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding : chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
-    ),
+    "coding behind a tab": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: \x0bchunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"),
+    "coding before a space": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding : chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"),
     "coding in 1.0": b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
     "negative chunk": CHUNKED + b"-2\r\nok\r\n0\r\n\r\n",
     "chunk overflow": CHUNKED + b"fffffffffffffffff\r\nok\r\n0\r\n\r\n",
@@ -196,7 +195,8 @@ async def test_what_arrived_of_a_broken_body_is_kept_with_the_error() -> None:
 
 
 async def test_header_lines_keep_their_order_and_repetitions() -> None:
-    raw = b"HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nX-Umlaut: \xfc\r\nset-cookie: b=2\r\nContent-Length: 0\r\n\r\n"
+    lines = b"Set-Cookie: a=1\r\nX-Umlaut: \xfc\r\nset-cookie: b=2\r\nContent-Length: 0\r\n\r\n"
+    raw = b"HTTP/1.1 200 OK\r\n" + lines
     async with receiver(always(raw)) as here, client() as http:
         headers = (await http.request("GET", here.url())).headers
         assert headers.get_all("SET-COOKIE") == ["a=1", "b=2"]

@@ -294,6 +294,9 @@ class HttpClient:
             pool.give_up(origin)
             raise
         pool.adopt(connection, origin)
+        if self._closed:
+            connection.close()
+            raise closed_error()
         if not connection.is_usable:
             connection.close()
             raise exchange.error(

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import socket
 import ssl
 from collections.abc import Sequence
 from time import perf_counter
+from typing import Literal
 
 from partnerhub.kit.http.addresses import AddressPolicy, refusal
 from partnerhub.kit.http.connection import Connection, Exchange
@@ -54,34 +56,59 @@ async def open_connection(
 
     Raises: ExchangeError, always pre_delivery.
     """
-    phase = FailureKind.DNS
+    step = _Step(exchange)
     try:
         async with asyncio.timeout(timeout_seconds):
-            started = perf_counter()
-            addresses = [literal(target.host)] if target.is_literal else await resolver.resolve(target.host)
-            exchange.dns_us = 0 if target.is_literal else _microseconds_since(started)
+            addresses: Sequence[Address] = [literal(target.host)]
+            if not target.is_literal:
+                step.start("dns_us")
+                addresses = await resolver.resolve(target.host)
             _check(addresses, policy, target, exchange)
-            phase = FailureKind.TIMEOUT_CONNECT
-            started = perf_counter()
+            exchange.peer_address = addresses[0].ip
+            step.start("connect_us")
             sock, address = await _connect_first(addresses, target.port)
-            exchange.connect_us = _microseconds_since(started)
             exchange.peer_address = address.ip
-            started = perf_counter()
+            step.start("tls_us" if target.is_tls else None)
             connection = await _upgrade(sock, address, target, ssl_context)
-            if target.is_tls:
-                exchange.tls_us = _microseconds_since(started)
+            step.start(None)
             return connection
     except TimeoutError as error:
-        message = (
-            f"The name {target.host} could not be resolved in time."
-            if phase is FailureKind.DNS
-            else "No connection came about in time."
-        )
-        raise exchange.error(phase, message, phase=Phase.PRE_DELIVERY) from error
-    except ssl.SSLError as error:
+        step.start(None)
+        if exchange.peer_address:
+            kind, message = FailureKind.TIMEOUT_CONNECT, "No connection came about in time."
+        else:
+            kind, message = FailureKind.DNS, f"The name {target.host} could not be resolved in time."
+        raise exchange.error(kind, message, phase=Phase.PRE_DELIVERY) from error
+    except (ssl.SSLError, _HandshakeEnded) as error:
+        step.start(None)
         raise exchange.error(FailureKind.TLS, _tls_message(error), phase=Phase.PRE_DELIVERY) from error
     except OSError as error:
-        raise _os_error(error, exchange, target) from error
+        step.start(None)
+        raise _os_error(error, exchange) from error
+    except ExchangeError as error:
+        step.start(None)
+        error.timings = exchange.timings()
+        raise
+
+
+class _HandshakeEnded(Exception):
+    """The peer left before TLS was agreed."""
+
+
+class _Step:
+    """Notes how long each step took on the exchange, the one that failed included."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._name: Literal["dns_us", "connect_us", "tls_us"] | None = None
+        self._started = 0.0
+
+    def start(self, name: Literal["dns_us", "connect_us", "tls_us"] | None) -> None:
+        """End the step before and begin the next, if there is one."""
+        now = perf_counter()
+        if self._name is not None:
+            setattr(self._exchange, self._name, int((now - self._started) * 1e6))
+        self._name, self._started = name, now
 
 
 def _check(addresses: Sequence[Address], policy: AddressPolicy, target: Target, exchange: Exchange) -> None:
@@ -173,7 +200,7 @@ async def _upgrade(
     except OSError as error:
         sock.close()
         if target.is_tls:
-            raise ssl.SSLError(f"the connection ended during the TLS handshake: {error}") from error
+            raise _HandshakeEnded from error
         raise
     except BaseException:
         sock.close()
@@ -181,20 +208,21 @@ async def _upgrade(
     return connection
 
 
-def _tls_message(error: ssl.SSLError) -> str:
+def _tls_message(error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"The certificate was refused: {error.verify_message}."
-    return f"TLS failed: {error.reason or error}."
+    if isinstance(error, ssl.SSLError):
+        return f"TLS failed: {error.reason or error}."
+    return "The connection ended during the TLS handshake."
 
 
-def _os_error(error: OSError, exchange: Exchange, target: Target) -> ExchangeError:
-    kind, message = FailureKind.REFUSED, f"The connection was refused: {error.strerror or error}."
+def _os_error(error: OSError, exchange: Exchange) -> ExchangeError:
+    # The loops put their own words into `strerror`; the system's are the ones people can look up.
+    words = os.strerror(error.errno) if error.errno else str(error)
     if error.errno in _OUR_OWN:
-        kind, message = FailureKind.LOCAL, f"No socket for the connection: {error.strerror}."
-    elif error.errno == errno.ETIMEDOUT:
-        kind, message = FailureKind.TIMEOUT_CONNECT, f"{target.host} did not answer."
-    return exchange.error(kind, message, phase=Phase.PRE_DELIVERY)
-
-
-def _microseconds_since(started: float) -> int:
-    return int((perf_counter() - started) * 1e6)
+        return exchange.error(
+            FailureKind.LOCAL, f"No socket for the connection: {words}.", phase=Phase.PRE_DELIVERY
+        )
+    return exchange.error(
+        FailureKind.REFUSED, f"The connection could not be made: {words}.", phase=Phase.PRE_DELIVERY
+    )
