@@ -1,0 +1,102 @@
+// Embedded Signup: the same code in production and development. The page says which script to load, which
+// configuration to open and whose messages to believe; what comes back is posted as a plain form.
+(() => {
+  for (const button of document.querySelectorAll("[data-close-window]")) {
+    button.addEventListener("click", () => window.close());
+  }
+  const root = document.querySelector("[data-connect]");
+  if (!root) return;
+  const settings = JSON.parse(root.dataset.connect);
+  const [closed, blocked] = root.querySelectorAll(":scope > .alert");
+  const form = root.querySelector("form");
+  const open = root.querySelector("[data-open]");
+  const working = root.querySelector("[data-working]");
+  closed.hidden = blocked.hidden = true;
+
+  let session = null; // what the WA_EMBEDDED_SIGNUP message said
+  let code = null; // what FB.login's answer said
+  let patience = 0;
+
+  const submit = () => {
+    clearTimeout(patience);
+    const data = session?.data || {};
+    const values = {
+      code,
+      event: session?.event || "",
+      waba_id: data.waba_id || "",
+      phone_number_id: data.phone_number_id || "",
+      business_id: data.business_id || "",
+    };
+    for (const [name, value] of Object.entries(values)) form.elements[name].value = value;
+    form.hidden = closed.hidden = true;
+    working.hidden = false;
+    form.requestSubmit();
+  };
+  // Code and message come in either order; the code lives 30 seconds, so the message is not waited for long.
+  const step = () => {
+    if (!code) return;
+    if (session && session.event.startsWith("FINISH")) submit();
+    else patience ||= setTimeout(submit, 3000);
+  };
+
+  const stopped = () => {
+    open.disabled = false;
+    closed.hidden = false;
+    const data = session?.data || {};
+    const body = new URLSearchParams({
+      step: data.current_step || "",
+      error_id: data.error_id || "",
+      error_message: data.error_message || "",
+      session_id: data.session_id || "",
+    });
+    const field = form.querySelector("input[type=hidden]");
+    if (field) body.set(field.name, field.value);
+    fetch(settings.cancelled_url, { method: "POST", body, redirect: "manual" }).catch(() => {});
+    if (data.error_message) closed.querySelector("p").textContent = data.error_message;
+    session = null;
+  };
+
+  window.addEventListener("message", (event) => {
+    if (!settings.origins.includes(event.origin)) return;
+    let content;
+    try {
+      content = typeof event.data === "string" ? JSON.parse(event.data) : event.data;
+    } catch {
+      return;
+    }
+    if (content?.type !== "WA_EMBEDDED_SIGNUP" || typeof content.event !== "string") return;
+    session = content;
+    step();
+  });
+
+  window.fbAsyncInit = () => {
+    window.FB.init({ appId: settings.app_id, autoLogAppEvents: false, xfbml: false, version: settings.version });
+    open.disabled = false;
+  };
+  open.addEventListener("click", () => {
+    closed.hidden = true;
+    open.disabled = true;
+    session = code = null;
+    window.FB.login(
+      (answer) => {
+        code = answer?.authResponse?.code || null;
+        if (code) step();
+        // The CANCEL message may arrive a moment after the answer.
+        else setTimeout(stopped, 200);
+      },
+      {
+        config_id: settings.config_id,
+        response_type: "code",
+        override_default_response_type: true,
+        extras: settings.extras,
+      },
+    );
+  });
+
+  const script = document.createElement("script");
+  script.src = settings.sdk_url;
+  script.async = script.defer = true;
+  script.crossOrigin = "anonymous";
+  script.addEventListener("error", () => (blocked.hidden = false));
+  document.head.append(script);
+})();

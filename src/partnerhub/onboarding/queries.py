@@ -1,0 +1,45 @@
+"""Reads of this package."""
+
+from __future__ import annotations
+
+import hmac
+from uuid import UUID
+
+from partnerhub.kit import clock
+from partnerhub.kit.crypto import fingerprint
+from partnerhub.kit.database import Unit
+from partnerhub.onboarding.errors import RunUnknown
+from partnerhub.onboarding.schemas import KnownNumber, Run, Step
+
+RUN_COLUMNS = (
+    "id, partner_id, client_id, step, parameters, redirect_url, state, waba_id, channel_ids, revoked_ids, "
+    "error_code, error_message, created_at, expires_at"
+)
+
+
+async def get_run(unit: Unit, *, run_id: UUID, browser_token: str, for_update: bool = False) -> Run:
+    """Return the run if it belongs to this browser and is not over.
+
+    Raises: RunUnknown.
+    """
+    lock = " for update" if for_update else ""
+    rows = await unit.fetch_dicts(
+        f"select {RUN_COLUMNS}, browser_hash from onboarding_run where id = %s{lock}", (run_id,)
+    )
+    if not rows or not hmac.compare_digest(bytes(rows[0].pop("browser_hash")), fingerprint(browser_token)):
+        raise RunUnknown("This sign-up belongs to another browser or does not exist.")
+    row = rows[0]
+    if row["expires_at"] < clock.now():
+        raise RunUnknown("This sign-up took too long. Start again from the page that opened it.")
+    return Run(**{**row, "step": Step(row["step"])})
+
+
+async def list_known_numbers(unit: Unit, *, client_id: str, number: str = "") -> list[KnownNumber]:
+    """Return the client's numbers that are not terminated, or only the one with these digits."""
+    return await unit.fetch_all(
+        KnownNumber,
+        "select id as channel_id, phone_number, phone_name, permission = 'shared' as is_shared from channel "
+        "where client_id = %s and terminated_at is null and (%s = '' or phone_number = %s) "
+        'order by lower(id) collate "C", id collate "C"',
+        (client_id, number, number),
+    )

@@ -1,0 +1,78 @@
+"""Values of this package: a run of the popup and what it shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+
+class Step(StrEnum):
+    """Where a run stands."""
+
+    ACCOUNT = "account"  # who the client is: sign up or sign in
+    CONNECT = "connect"  # Embedded Signup at Meta
+    REGISTER = "register"  # what Meta shared is stored; the number is being registered
+    DONE = "done"  # on the way back to the partner
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the popup, as its row says.
+
+    `parameters` are the link's own (see `entry.Entry`); `connected_ids` are the channels that this run
+    brought, `revoked_ids` those whose permission it took back.
+    """
+
+    id: UUID
+    partner_id: str
+    client_id: str | None
+    step: Step
+    parameters: dict[str, Any]  # Any: JSON of Entry's fields
+    redirect_url: str | None
+    state: str | None
+    waba_id: str | None
+    channel_ids: list[str]
+    revoked_ids: list[str]
+    error_code: str | None
+    error_message: str | None
+    created_at: datetime
+    expires_at: datetime
+
+    def parameter(self, name: str) -> str:
+        """Return one of the link's parameters, empty when it was not given."""
+        return str(self.parameters.get(name) or "")
+
+
+@dataclass(frozen=True)
+class StartedRun:
+    """A new run and the secret that binds it to the browser (a cookie, stored only as its hash)."""
+
+    run_id: UUID
+    browser_token: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class SignupResult:
+    """What the browser reports when Embedded Signup ends.
+
+    Source: Embedded Signup session logging, `WA_EMBEDDED_SIGNUP` version 3.
+    """
+
+    code: str = field(repr=False)
+    event: str
+    waba_id: str
+    phone_number_id: str
+    business_id: str = ""
+
+
+@dataclass(frozen=True)
+class KnownNumber:
+    """A number that the client already has, as the popup lists it."""
+
+    channel_id: str
+    phone_number: str
+    phone_name: str
+    is_shared: bool

@@ -1,0 +1,67 @@
+"""The way back: to the partner's page with what this run brought."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from partnerhub.kit import clock
+from partnerhub.kit.database import Database
+from partnerhub.onboarding import queries
+from partnerhub.onboarding.entry import redirect_with
+from partnerhub.onboarding.errors import StepWrong
+from partnerhub.onboarding.schemas import Run, Step
+
+
+async def choose_known_numbers(db: Database, *, run_id: UUID, browser_token: str) -> Run:
+    """End the run with the numbers that the client already shares, without connecting a new one.
+
+    Raises: RunUnknown, StepWrong.
+    """
+    async with db.system() as unit:
+        run = await queries.get_run(unit, run_id=run_id, browser_token=browser_token, for_update=True)
+        if run.client_id is None or run.step is not Step.CONNECT:
+            raise StepWrong("There is nothing to choose at this step.")
+        known = await queries.list_known_numbers(
+            unit, client_id=run.client_id, number=run.parameter("number")
+        )
+        shared = [number.channel_id for number in known if number.is_shared]
+        if not shared:
+            raise StepWrong("There is no shared number yet.")
+        await unit.execute(
+            "update onboarding_run set step = %s, channel_ids = %s, modified_at = %s where id = %s",
+            (Step.DONE.value, shared, clock.now(), run.id),
+        )
+        return await queries.get_run(unit, run_id=run_id, browser_token=browser_token)
+
+
+async def go_back_to_connect(db: Database, *, run_id: UUID, browser_token: str) -> Run:
+    """Leave a registration that cannot succeed and let the client connect again; a finished run stays.
+
+    Raises: RunUnknown, StepWrong.
+    """
+    async with db.system() as unit:
+        run = await queries.get_run(unit, run_id=run_id, browser_token=browser_token, for_update=True)
+        if run.step not in {Step.CONNECT, Step.REGISTER}:
+            raise StepWrong("This step is done already.")
+        await unit.execute(
+            "update onboarding_run set step = %s, error_code = null, error_message = null, modified_at = %s"
+            " where id = %s",
+            (Step.CONNECT.value, clock.now(), run.id),
+        )
+        return await queries.get_run(unit, run_id=run_id, browser_token=browser_token)
+
+
+def finish_run(run: Run, *, fallback_url: str) -> str:
+    """Return where the popup goes: the partner's redirect, or `fallback_url` where none is set.
+
+    Raises: StepWrong while the run is not done.
+    """
+    if run.step is not Step.DONE or run.client_id is None:
+        raise StepWrong("The connection is not finished yet.")
+    return redirect_with(
+        run.redirect_url or fallback_url,
+        client_id=run.client_id,
+        channel_ids=run.channel_ids,
+        revoked_ids=run.revoked_ids,
+        state=run.state or "",
+    )
