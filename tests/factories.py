@@ -15,6 +15,7 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
+from partnerhub.channels.access import seal_access
 from partnerhub.kit.clock import now
 from partnerhub.kit.crypto import Keyring, fingerprint
 from partnerhub.kit.database import Database
@@ -245,7 +246,7 @@ async def make_waba(
     if access_token is not None:
         if keyring is None:
             raise ValueError("An access token needs a key ring.")
-        sealed = keyring.seal(access_token.encode(), place=f"waba.access:{waba_id}")
+        sealed = seal_access(keyring, waba_id=waba_id, access_token=access_token)
     async with database.system() as unit:
         await unit.execute(
             "insert into waba (id, partner_id, client_id, external_id, name, namespace, fb_business_id,"
