@@ -1,0 +1,129 @@
+"""Reads of partners, their people, keys and settings."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg import sql
+
+from partnerhub.kit.crypto import Keyring, fingerprint
+from partnerhub.kit.database import Unit
+from partnerhub.partners.errors import MemberUnknown, PartnerUnknown
+from partnerhub.partners.schemas import (
+    Member,
+    Partner,
+    PartnerKey,
+    PartnerSettings,
+    Scope,
+    TokenUse,
+)
+from partnerhub.webhooks import queries as webhook_queries
+from partnerhub.webhooks.schemas import OwnerKind
+
+_PARTNER_COLUMNS = sql.SQL(", ").join(sql.Identifier(field.name) for field in fields(Partner))
+_KEY_COLUMNS = "id, partner_id, name, prefix, scopes, created_by, created_at, last_used_at, revoked_at"
+_MEMBER = (
+    "select m.partner_id, m.user_id, u.email, u.name, m.role, m.created_at, u.disabled_at"
+    " from member m join hub_user u on u.id = m.user_id"
+)
+
+
+async def get_partner(unit: Unit, *, partner_id: str) -> Partner:
+    """Return the partner. Raises: PartnerUnknown."""
+    partner = await unit.fetch_one(
+        Partner, sql.SQL("select {} from partner where id = %s").format(_PARTNER_COLUMNS), (partner_id,)
+    )
+    if partner is None:
+        raise PartnerUnknown("The partner does not exist.")
+    return partner
+
+
+async def list_partners(unit: Unit) -> list[Partner]:
+    """Return every partner, oldest first; for the operator."""
+    return await unit.fetch_all(
+        Partner, sql.SQL("select {} from partner order by created_at, id").format(_PARTNER_COLUMNS)
+    )
+
+
+async def get_settings(unit: Unit, *, partner_id: str, keyring: Keyring) -> PartnerSettings:
+    """Return the partner with its webhook and whether it has a platform secret. Raises: PartnerUnknown."""
+    partner = await get_partner(unit, partner_id=partner_id)
+    endpoint = await webhook_queries.find_endpoint(
+        unit, owner_kind=OwnerKind.PARTNER, owner_id=partner_id, keyring=keyring
+    )
+    return PartnerSettings(
+        partner=partner,
+        webhook_url=endpoint.url if endpoint else None,
+        webhook_headers=endpoint.headers if endpoint else {},
+        has_platform_secret=await webhook_queries.has_signing_key(unit, partner_id=partner_id),
+    )
+
+
+async def find_key(unit: Unit, *, secret: str) -> PartnerKey | None:
+    """Find the live key of this secret; needs a system unit."""
+    rows = await unit.fetch_dicts(
+        f"select {_KEY_COLUMNS} from partner_key where key_hash = %s and revoked_at is null",
+        (fingerprint(secret),),
+    )
+    return _key(rows[0]) if rows else None
+
+
+async def list_keys(unit: Unit, *, partner_id: str) -> list[PartnerKey]:
+    """Return the partner's live keys, newest first."""
+    rows = await unit.fetch_dicts(
+        f"select {_KEY_COLUMNS} from partner_key where partner_id = %s and revoked_at is null"
+        " order by created_at desc, id desc",
+        (partner_id,),
+    )
+    return [_key(row) for row in rows]
+
+
+async def find_live_key(unit: Unit, *, partner_id: str, key_id: UUID) -> PartnerKey | None:
+    """Find one of the partner's live keys by its id."""
+    rows = await unit.fetch_dicts(
+        f"select {_KEY_COLUMNS} from partner_key where partner_id = %s and id = %s and revoked_at is null",
+        (partner_id, key_id),
+    )
+    return _key(rows[0]) if rows else None
+
+
+async def list_members(unit: Unit, *, partner_id: str) -> list[Member]:
+    """Return the partner's people, owners first."""
+    return await unit.fetch_all(
+        Member, f"{_MEMBER} where m.partner_id = %s order by m.role desc, lower(u.email)", (partner_id,)
+    )
+
+
+async def get_member(unit: Unit, *, partner_id: str, user_id: str) -> Member:
+    """Return a person of the partner. Raises: MemberUnknown."""
+    member = await unit.fetch_one(
+        Member, f"{_MEMBER} where m.partner_id = %s and m.user_id = %s", (partner_id, user_id)
+    )
+    if member is None:
+        raise MemberUnknown("The person does not belong to the partner.")
+    return member
+
+
+async def list_memberships(unit: Unit, *, user_id: str) -> list[Member]:
+    """Return every partner a person belongs to, longest first; needs a system unit."""
+    return await unit.fetch_all(
+        Member, f"{_MEMBER} where m.user_id = %s order by m.created_at, m.partner_id", (user_id,)
+    )
+
+
+async def list_token_uses(unit: Unit, *, partner_id: str, since: datetime) -> list[TokenUse]:
+    """Return who has used legacy tokens since then, the latest first."""
+    return await unit.fetch_all(
+        TokenUse,
+        "select u.id as user_id, u.email, u.name, max(t.last_used_at) as last_used_at"
+        " from legacy_token t join hub_user u on u.id = t.user_id"
+        " where t.partner_id = %s and t.last_used_at >= %s group by u.id order by 4 desc, 1",
+        (partner_id, since),
+    )
+
+
+def _key(row: dict[str, Any]) -> PartnerKey:  # Any: one row of the key columns
+    return PartnerKey(**{**row, "scopes": frozenset(Scope(scope) for scope in row["scopes"])})

@@ -1,0 +1,215 @@
+"""Changing a partner's settings: one call for pages and APIs, every problem named at once, audited."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from msgspec import UNSET
+from psycopg import sql
+
+from partnerhub.identity.schemas import Actor
+from partnerhub.identity.services import record_change
+from partnerhub.kit import clock
+from partnerhub.kit.crypto import Keyring
+from partnerhub.kit.database import Unit
+from partnerhub.kit.errors import Invalid
+from partnerhub.partners.errors import SecretMissing, SettingsInvalid
+from partnerhub.partners.queries import get_settings
+from partnerhub.partners.schemas import DATA_REGIONS, PartnerSettings, SettingsChange
+from partnerhub.webhooks import queries as webhook_queries
+from partnerhub.webhooks import services as webhooks
+from partnerhub.webhooks.schemas import OwnerKind
+from partnerhub.webhooks.urls import check_headers, check_url
+
+# Settings that are columns of the partner's row; the webhook is `webhooks`' to keep.
+_COLUMNS = (
+    "brand_name",
+    "logo_url",
+    "redirect_url",
+    "solution_id",
+    "default_hosting_type",
+    "data_localization_region",
+    "legacy_token_auth_enabled",
+    "mm_api_routing_enabled",
+    "io_signature_enabled",
+    "secret_overlap_hours",
+    "allow_client_to_add_phone_no",
+    "auto_approve_partner_change",
+)
+
+
+def guarded_changes(settings: PartnerSettings, change: SettingsChange) -> frozenset[str]:
+    """Return the changed settings that a page guards by a one-time code and a key needs `security` for."""
+    partner = settings.partner
+    guarded = set()
+    if change.io_signature_enabled is False and partner.io_signature_enabled:
+        guarded.add("io_signature_enabled")
+    if change.legacy_token_auth_enabled is True and not partner.legacy_token_auth_enabled:
+        guarded.add("legacy_token_auth_enabled")
+    return frozenset(guarded)
+
+
+async def update_settings(
+    unit: Unit,
+    *,
+    partner_id: str,
+    change: SettingsChange,
+    actor: Actor,
+    keyring: Keyring,
+    allow_loopback: bool = False,
+) -> PartnerSettings:
+    """Change what `change` names and return the settings as they are then.
+
+    A new webhook or redirect URL overwrites the one before; the audit log keeps the history. Gateways hear
+    of a change of routing by NOTIFY `routes` with the partner's id. `allow_loopback` is for development.
+    Raises: SettingsInvalid, with a reason per setting; SecretMissing, for IO Signature without a secret.
+    """
+    await unit.execute("select 1 from partner where id = %s for update", (partner_id,))
+    before = await get_settings(unit, partner_id=partner_id, keyring=keyring)
+    _check(change, allow_loopback=allow_loopback)
+    if change.io_signature_enabled is True and not before.has_platform_secret:
+        raise SecretMissing("Generate a platform secret before you turn IO Signature on.")
+    wanted = {
+        name: value
+        for name in _COLUMNS
+        if (value := getattr(change, name)) is not UNSET and value != getattr(before.partner, name)
+    }
+    if wanted:
+        assignments = sql.SQL(", ").join(
+            sql.SQL("{} = %s").format(sql.Identifier(name)) for name in [*wanted, "modified_at"]
+        )
+        await unit.execute(
+            sql.SQL("update partner set {} where id = %s").format(assignments),
+            [*wanted.values(), clock.now(), partner_id],
+        )
+    await _write_endpoint(unit, before, change, keyring)
+    if "mm_api_routing_enabled" in wanted:
+        await unit.notify("routes", partner_id)
+    after = await get_settings(unit, partner_id=partner_id, keyring=keyring)
+    old, new = _difference(before, after)
+    if new:
+        await record_change(
+            unit,
+            partner_id=partner_id,
+            actor=actor,
+            action="settings.changed",
+            object_kind="partner",
+            object_id=partner_id,
+            before=old,
+            after=new,
+        )
+    return after
+
+
+async def _write_endpoint(
+    unit: Unit, before: PartnerSettings, change: SettingsChange, keyring: Keyring
+) -> None:
+    partner_id = before.partner.id
+    if change.webhook_url is None:
+        if before.webhook_url is not None:
+            await webhooks.remove_endpoint(
+                unit, partner_id=partner_id, owner_kind=OwnerKind.PARTNER, owner_id=partner_id
+            )
+        return
+    url = before.webhook_url if change.webhook_url is UNSET else change.webhook_url
+    if url is None and change.webhook_headers:
+        reason = "Set a webhook URL first; headers go with it."
+        raise SettingsInvalid(reason, fields={"webhook_headers": reason})
+    if url is None or (url == before.webhook_url and change.webhook_headers is UNSET):
+        return
+    headers = change.webhook_headers
+    if headers is UNSET:
+        # A call that names the URL only keeps the headers that a firewall may be waiting for.
+        current = await webhook_queries.find_endpoint(
+            unit, owner_kind=OwnerKind.PARTNER, owner_id=partner_id, keyring=keyring, reveal=True
+        )
+        headers = dict(current.headers) if current else {}
+    await webhooks.set_endpoint(
+        unit,
+        partner_id=partner_id,
+        owner_kind=OwnerKind.PARTNER,
+        owner_id=partner_id,
+        url=url,
+        headers=headers,
+        keyring=keyring,
+    )
+
+
+def _check(change: SettingsChange, *, allow_loopback: bool) -> None:
+    checks: Mapping[str, Callable[[Any], str]] = {  # Any: the value of the setting, typed by the struct
+        "brand_name": _brand_name_problem,
+        "logo_url": _logo_problem,
+        "webhook_url": lambda url: _url_problem(url, allow_loopback=allow_loopback),
+        "redirect_url": lambda url: _url_problem(url, allow_loopback=allow_loopback),
+        "solution_id": _solution_problem,
+        "default_hosting_type": _hosting_problem,
+        "data_localization_region": _region_problem,
+        "secret_overlap_hours": _overlap_problem,
+    }
+    problems: dict[str, str] = {}
+    for name, problem_of in checks.items():
+        value = getattr(change, name)
+        if value is not UNSET and value is not None and (problem := problem_of(value)):
+            problems[name] = problem
+    if change.webhook_headers is not UNSET:
+        try:
+            check_headers(change.webhook_headers)
+        except Invalid as error:
+            problems["webhook_headers"] = error.message
+    if problems:
+        raise SettingsInvalid(" ".join(problems.values()), fields=problems)
+
+
+def _url_problem(url: str, *, allow_loopback: bool) -> str:
+    try:
+        check_url(url, allow_loopback=allow_loopback)
+    except Invalid as error:
+        return error.message
+    return ""
+
+
+def _brand_name_problem(name: str) -> str:
+    return "" if 1 <= len(name.strip()) <= 100 else "The brand name has 1 to 100 characters."
+
+
+def _logo_problem(url: str) -> str:
+    parts = urlsplit(url)
+    is_fine = parts.scheme == "https" and parts.hostname and len(url) <= 2000
+    return "" if is_fine else "The logo's address begins with https:// and a host name."
+
+
+def _solution_problem(solution_id: str) -> str:
+    fits = re.fullmatch(r"[0-9]{14,18}", solution_id, re.ASCII)
+    return "" if fits else "The solution id is a number of 14 to 18 digits."
+
+
+def _hosting_problem(hosting_type: str) -> str:
+    return "" if hosting_type == "cloud_api" else "New numbers are hosted by Meta: choose cloud_api."
+
+
+def _region_problem(region: str) -> str:
+    return "" if region in DATA_REGIONS else f"Choose one of {', '.join(sorted(DATA_REGIONS))}."
+
+
+def _overlap_problem(hours: int) -> str:
+    return "" if 0 <= hours <= 720 else "The overlap is 0 to 720 hours."
+
+
+def _difference(
+    before: PartnerSettings, after: PartnerSettings
+) -> tuple[dict[str, object], dict[str, object]]:
+    old, new = _recorded(before), _recorded(after)
+    changed = [name for name in new if new[name] != old[name]]
+    return {name: old[name] for name in changed}, {name: new[name] for name in changed}
+
+
+def _recorded(settings: PartnerSettings) -> dict[str, object]:
+    columns: dict[str, object] = {name: getattr(settings.partner, name) for name in _COLUMNS}
+    return {
+        **columns,
+        "webhook_url": settings.webhook_url,
+        "webhook_headers": dict(settings.webhook_headers),
+    }
