@@ -68,3 +68,11 @@ create table legacy_token (
 );
 create index legacy_token_partner on legacy_token (partner_id, last_used_at);
 call protect('legacy_token', 'select', 'select, insert, update, delete');
+
+-- Keys that sign legacy tokens, sealed; the newest signs, all verify.
+create table token_key (
+  id         uuid primary key,
+  sealed     bytea not null,
+  created_at timestamptz not null
+);
+grant select, insert on token_key to hub_system;
