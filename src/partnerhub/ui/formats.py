@@ -11,7 +11,6 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
 
 from babel import dates, numbers
-from babel.units import format_unit
 from markupsafe import Markup, escape
 
 from partnerhub.kit import clock, money
@@ -72,30 +71,22 @@ def ago(value: datetime, language: Language) -> str:
 
 def duration(milliseconds: float, language: Language) -> str:
     """Write a duration: 184 ms, 3.2 s, 5 min."""
-    locale = locale_of(language)
-    for limit, size, unit in ((1000, 1, "duration-millisecond"), (60_000, 1000, "duration-second")):
-        if milliseconds < limit:
-            value = round(milliseconds / size, 0 if size == 1 else 1)
-            return units_text(value, unit, language)
-    return dates.format_timedelta(
-        timedelta(milliseconds=milliseconds), format="short", threshold=1.5, locale=locale
-    )
-
-
-def units_text(value: float, unit: str, language: Language) -> str:
-    """Write a value with a CLDR unit such as `digital-kilobyte`."""
-    shown = int(value) if value == int(value) else value
-    return format_unit(shown, unit, length="short", locale=locale_of(language))
+    if milliseconds < 1000:
+        return f"{number(round(milliseconds), language)}\u00a0ms"
+    if milliseconds < 60_000:
+        return f"{number(round(milliseconds / 1000, 1), language)}\u00a0s"
+    delta = timedelta(milliseconds=milliseconds)
+    return dates.format_timedelta(delta, format="short", threshold=1.5, locale=locale_of(language))
 
 
 def size(count: int, language: Language) -> str:
-    """Write a number of bytes: 16 kB, 4.2 MB."""
-    value, unit = float(count), "digital-byte"
-    for larger in ("digital-kilobyte", "digital-megabyte", "digital-gigabyte"):
+    """Write a number of bytes: 512 B, 16.4 kB, 4.2 MB."""
+    value, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB"):
         if value < 1000:
             break
         value, unit = value / 1000, larger
-    return units_text(round(value, 1 if value < 100 and unit != "digital-byte" else 0), unit, language)
+    return f"{number(round(value, 1 if unit != 'B' and value < 100 else None), language)}\u00a0{unit}"
 
 
 def initials(name: str) -> str:

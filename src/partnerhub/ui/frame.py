@@ -129,6 +129,12 @@ class Frame:
     partner_brand: Brand | None = None
 
     def current(self, href: str) -> bool:
-        """Tell whether an entry of the navigation is where the person is, or an ancestor of it."""
+        """Tell whether an entry is where the person is: of all entries, the closest at or above the path."""
+        entries = [link.href for group in self.navigation for link in group.links]
+        entries += [link.href for link in self.footer_links]
+        above = [entry for entry in entries if self._is_at_or_below(entry)]
+        return bool(above) and href == max(above, key=len)
+
+    def _is_at_or_below(self, href: str) -> bool:
         target = href.split("?", 1)[0].rstrip("/")
         return self.path.rstrip("/") == target or (target != "" and self.path.startswith(f"{target}/"))

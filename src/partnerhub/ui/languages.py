@@ -1,7 +1,7 @@
 """The four languages: which one a request gets, and the words in it.
 
-Each package keeps its catalogues (`<package>/locale/<language>/LC_MESSAGES/messages.po`) beside its templates;
-they are compiled when a process starts. English is the source language and needs none.
+Each package keeps its catalogues (`<package>/locale/<language>/LC_MESSAGES/messages.po`) beside its
+templates; they are compiled when a process starts. English is the source language and needs none.
 """
 
 from __future__ import annotations
@@ -46,6 +46,11 @@ def locale_of(language: Language) -> Locale:
     return _LOCALES[language]
 
 
+def folder_of(language: Language) -> str:
+    """Return the name a language has as a folder and as a locale: `pt_BR`."""
+    return _FOLDERS[language]
+
+
 def catalogue_path(folder: Path, language: Language) -> Path:
     """Return where the catalogue of one language lies in a `locale` folder."""
     return folder / _FOLDERS[language] / "LC_MESSAGES" / f"{CATALOGUE}.po"
@@ -62,7 +67,7 @@ def find_language(tag: str | None) -> Language | None:
 def negotiate(
     *, chosen: str | None = None, cookie: str | None = None, accept_language: str | None = None
 ) -> Language:
-    """Return the language of a request: the person's choice, else the cookie, else what the browser asks for."""
+    """Return the language of a request: the person's choice, else the cookie, else the browser's wish."""
     for tag in (chosen, cookie):
         if language := find_language(tag):
             return language

@@ -1,8 +1,8 @@
 """The security headers of pages, the content policy first.
 
 The default needs no nonce: no template carries a script, an `on…` attribute or a style, and htmx works
-through one Trusted Types policy. Onboarding pages name Meta's script origins; pages inside a popup must not cut
-`window.opener`, so they send `unsafe-none`.
+through one Trusted Types policy. Onboarding pages name Meta's script origins; pages inside a popup must not
+cut `window.opener`, so they send `unsafe-none`.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ def content_security_policy(
     """Return the value of `Content-Security-Policy`; origins are added to `'self'`.
 
     `form_action` must name the target when a form post answers with a redirect to another origin: browsers
-    block it otherwise. Where foreign scripts run (`script_origins`), Trusted Types are not required, because those
-    scripts know nothing of our policy.
+    block it otherwise. Where foreign scripts run (`script_origins`), Trusted Types are not required, because
+    those scripts know nothing of our policy.
     Raises: ValueError on anything that is not an origin, so that no value can add a directive.
     """
     sources = {

@@ -8,14 +8,11 @@ from __future__ import annotations
 import gzip
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from litestar.handlers import ASGIRouteHandler, asgi
+from litestar.types import Receive, Scope, Send
 
 from partnerhub.ui.assets import STATIC_FOLDER, STATIC_PATH, read_manifest
-
-if TYPE_CHECKING:
-    from litestar.types import Receive, Scope, Send
 
 _TYPES = {
     ".css": b"text/css; charset=utf-8",
@@ -43,7 +40,7 @@ def static_files(folder: Path = STATIC_FOLDER, *, path: str = STATIC_PATH) -> AS
 
     @asgi(path, is_mount=True, copy_scope=False, opt={"public": True, "exclude_from_csrf": True})
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI's signature
-        found = files.get(str(scope["path"]).rsplit("/", 1)[-1])
+        found = files.get(str(scope["path"]).strip("/").rpartition("/")[2])
         method = scope.get("method")
         if found is None or method not in {"GET", "HEAD"}:
             status = 404 if found is None else 405

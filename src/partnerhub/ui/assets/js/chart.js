@@ -43,8 +43,9 @@ class Chart extends HTMLElement {
     if (!this.isConnected || !place) return;
     const { labels, series, kind, format } = JSON.parse(this.dataset.chart);
     const number = new Intl.NumberFormat(document.documentElement.lang || "en", format ?? {});
+    const largest = Math.max(0, ...series.flatMap((one) => one.values));
     const axis = new Intl.NumberFormat(document.documentElement.lang || "en", {
-      ...(format ?? {}), maximumFractionDigits: 0, notation: "compact",
+      ...(format ?? {}), maximumFractionDigits: largest < 10 ? 2 : 0, notation: largest < 100_000 ? "standard" : "compact",
     });
     const width = Math.floor(place.clientWidth);
     const height = Math.floor(place.clientHeight) || 240;
