@@ -91,6 +91,8 @@ async def test_an_answer_is_read_as_framed(name: str, bytewise: bool) -> None:
     async with receiver(script) as here, client() as http:
         answer = await http.request("POST", here.url(), body=b"{}")
         assert (answer.status, answer.body, answer.body_truncated) == (status, body, False)
+        assert "link" not in answer.headers  # what an interim head says is no part of the answer
+        assert answer.reason in ("", raw.rpartition(b"HTTP/1.")[2][6:].partition(b"\r")[0].decode(), "OK")
         if kept or not bytewise:  # a byte that comes later than the answer ends the idle connection instead
             assert http.state().idle == (1 if kept else 0)
         assert here.connections == 1
