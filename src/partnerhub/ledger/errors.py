@@ -1,0 +1,35 @@
+"""The ledger's errors that more than one of its modules raises; the rest live beside their function."""
+
+from __future__ import annotations
+
+from partnerhub.kit.errors import Conflict, Invalid, Unavailable
+
+
+class PaymentMissing(Invalid):
+    """The highest possible price of a send is more than what is available."""
+
+    code = "payment_missing"
+
+
+class RateMissing(Unavailable):
+    """No rate is known in the currency, so no price can be promised; the operator imports one."""
+
+    code = "rate_missing"
+
+
+class GateBusy(Unavailable):
+    """The gate cannot promise money now: its queue is full, it is closing, or the database is away."""
+
+    code = "gate_busy"
+
+
+class KeyReused(Conflict):
+    """The command key was used before, for something else."""
+
+    code = "key_reused"
+
+
+class RatesRefused(Invalid):
+    """The price file cannot be taken; nothing of it was written. `fields` maps `line N` to what is wrong."""
+
+    code = "rates_refused"
