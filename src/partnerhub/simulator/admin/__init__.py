@@ -1,0 +1,1 @@
+"""The admin API: `/simulator/…`, JSON, for seeding, faults, time and questions about what happened."""

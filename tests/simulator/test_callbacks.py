@@ -1,0 +1,140 @@
+"""Callbacks are never lost: retries, restarts, kill -9."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import textwrap
+from pathlib import Path
+
+import aiohttp
+
+from tests.simulator.harness import (
+    APP_ID,
+    APP_SECRET,
+    SYSTEM_TOKEN,
+    Meta,
+    Receiver,
+    Shop,
+    seed_shop,
+    subscribe,
+    until,
+)
+
+
+async def test_a_callback_is_retried_until_it_is_answered_200(
+    meta: Meta, shop: Shop, receiver: Receiver
+) -> None:
+    await subscribe(meta, receiver, "messages")
+    receiver.answers = [500, 201, 302, 204]
+    injected = await meta.admin("POST", f"/numbers/{shop.number_id}/inbound", {"from": "4915", "text": "hi"})
+    await until(lambda: len(receiver.messages) == 1)
+    callback = (await meta.admin("GET", "/callbacks"))[0]
+    assert callback["state"] == "acked"
+    found = await meta.admin("GET", f"/callbacks/{injected['callbacks'][0]}")
+    assert [attempt["status"] for attempt in found["attempt_log"]] == [500, 201, 302, 204, 200]
+    events = await meta.admin("GET", "/events", is_acked="true")
+    assert [(event["kind"], event["id"]) for event in events] == [("message", injected["wamid"])]
+
+
+async def test_non_ascii_is_signed_in_metas_escaped_form(meta: Meta, shop: Shop, receiver: Receiver) -> None:
+    await subscribe(meta, receiver, "messages")
+    await meta.admin("POST", f"/numbers/{shop.number_id}/inbound", {"from": "4915", "text": "Grüße €"})
+    await until(lambda: len(receiver.messages) == 1)
+    assert b"Gr\\u00fc\\u00dfe \\u20ac" in receiver.bodies[0]
+    assert receiver.signatures_ok == [True]
+
+
+_PROGRAM = textwrap.dedent(
+    """
+    import sys
+    from pathlib import Path
+    from partnerhub.simulator import Rules, SimulatorConfig
+    from partnerhub.simulator.server import run
+    run(SimulatorConfig(app_id=sys.argv[3], app_secret=sys.argv[4], system_user_token=sys.argv[5],
+        data_file=Path(sys.argv[1]), callback_retry_seconds=(0.05,), callback_retry_after_seconds=0.05,
+        rules=Rules(sent_after_seconds=0.0, delivered_after_seconds=0.05, read_probability=0.0,
+                    throughput=False, messaging_limit="off")),
+        port=int(sys.argv[2]))
+    """
+)
+
+
+async def _start(data_file: Path, port: int) -> asyncio.subprocess.Process:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _PROGRAM, str(data_file), str(port), APP_ID, APP_SECRET, SYSTEM_TOKEN
+    )
+
+    async def is_up() -> bool:
+        try:
+            async with (
+                aiohttp.ClientSession() as session,
+                session.get(f"http://127.0.0.1:{port}/healthz") as answer,
+            ):
+                return answer.status == 200
+        except aiohttp.ClientError:
+            return False
+
+    await until(is_up, 15.0)
+    return process
+
+
+async def test_nothing_accepted_is_lost_when_the_simulator_is_killed(
+    data_file: Path, receiver: Receiver
+) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    accepted: set[str] = set()
+    process = await _start(data_file, port)
+    try:
+        async with aiohttp.ClientSession() as session:
+            meta = Meta(f"http://127.0.0.1:{port}", session)
+            shop = await seed_shop(meta)
+            await subscribe(meta, receiver, "messages")
+
+            async def send_some(first: int) -> None:
+                for customer in range(first, first + 200):
+                    try:
+                        answer = await meta.send_template(shop.number_id, str(4_915_000_000 + customer))
+                    except aiohttp.ClientError:
+                        return
+                    if answer.status == 200:
+                        accepted.add(answer.json["messages"][0]["id"])
+
+            for turn in range(2):
+                senders = [asyncio.create_task(send_some(turn * 1_000 + 200 * lane)) for lane in range(4)]
+                goal = len(accepted) + 150
+                await until(lambda goal=goal: len(accepted) >= goal, 20.0)  # type: ignore[misc]
+                os.kill(process.pid, signal.SIGKILL)
+                await process.wait()
+                await asyncio.gather(*senders)
+                process = await _start(data_file, port)
+
+            def is_complete() -> bool:
+                if len(receiver.changes) < 2 * len(accepted):
+                    return False
+                told = {status["id"] for status in receiver.statuses if status["status"] == "delivered"}
+                return accepted <= told
+
+            await until(is_complete, 20.0)
+
+            async def is_settled() -> bool:
+                counts = await meta.admin("GET", "/counts")
+                return bool(counts["owed"] == 0)
+
+            await until(is_settled, 20.0)
+            acked = {
+                (event["id"], event["what"]) for event in await meta.admin("GET", "/events", is_acked="true")
+            }
+            got = {(status["id"], status["status"]) for status in receiver.statuses}
+            assert acked == got
+    finally:
+        process.terminate()
+        assert await process.wait() == 0
+    print(f"accepted {len(accepted)}, callbacks {len(receiver.bodies)}")
+    assert len(accepted) >= 300
+    assert all(receiver.signatures_ok)
