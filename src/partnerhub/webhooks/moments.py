@@ -1,0 +1,24 @@
+"""Ids that know their time: a UUIDv7 and the moment inside it.
+
+Events and deliveries carry exactly that moment as created_at, so an id alone finds its day's partition.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from partnerhub.kit.ids import uuid7
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def new() -> tuple[UUID, datetime]:
+    """Make an id and return it with its moment."""
+    ident = uuid7()
+    return ident, of(ident)
+
+
+def of(ident: UUID) -> datetime:
+    """Return the moment inside an id, to the millisecond."""
+    return _EPOCH + timedelta(milliseconds=ident.int >> 80)

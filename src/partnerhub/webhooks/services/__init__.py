@@ -1,0 +1,28 @@
+"""What others may ask of the delivery engine, one file per subject."""
+
+from partnerhub.webhooks.services.endpoints import (
+    add_signing_key,
+    disable_endpoint,
+    enable_endpoint,
+    remove_endpoint,
+    reveal_signing_key,
+    set_endpoint,
+)
+from partnerhub.webhooks.services.publishing import Room, accept_bodies, publish
+from partnerhub.webhooks.services.replaying import ReplayScope, replay
+from partnerhub.webhooks.services.trials import test_endpoint
+
+__all__ = [
+    "ReplayScope",
+    "Room",
+    "accept_bodies",
+    "add_signing_key",
+    "disable_endpoint",
+    "enable_endpoint",
+    "publish",
+    "remove_endpoint",
+    "replay",
+    "reveal_signing_key",
+    "set_endpoint",
+    "test_endpoint",
+]
