@@ -212,7 +212,12 @@ _ROUTE = sql.SQL(
            channel.phone_number, waba.access_sealed, partner.currency, waba.time_zone,
            partner.payment_model, partner.mm_api_routing_enabled as mm_routing, channel.throughput,
            channel.status, channel.integration_state, channel.account_mode, channel.hub_status,
-           channel.permission
+           channel.permission,
+           -- The endpoint is webhooks' row, read here because this look-up stands in the gateway's way.
+           coalesce(
+             (select id from endpoint where owner_kind = 'channel' and owner_id = channel.id),
+             (select id from endpoint where owner_kind = 'waba' and owner_id = waba.id)
+           ) as endpoint_id
     from channel join waba on waba.id = channel.waba_id join partner on partner.id = channel.partner_id
     """
 )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
+from uuid import UUID
 
 from partnerhub.channels.life_cycle import HubStatus, Stage, stage_of
 
@@ -185,7 +186,7 @@ class Route:
     account_mode: str
     hub_status: str
     permission: Permission
-    endpoint_id: Any | None = None  # Any: the identifier that `webhooks` chose
+    endpoint_id: UUID | None
 
     @property
     def may_send(self) -> bool:

@@ -21,6 +21,7 @@ from partnerhub.partners.schemas import (
     TokenUse,
 )
 from partnerhub.webhooks import queries as webhook_queries
+from partnerhub.webhooks import services as webhooks
 from partnerhub.webhooks.schemas import OwnerKind
 
 _PARTNER_COLUMNS = sql.SQL(", ").join(sql.Identifier(field.name) for field in fields(Partner))
@@ -58,7 +59,8 @@ async def get_settings(unit: Unit, *, partner_id: str, keyring: Keyring) -> Part
         partner=partner,
         webhook_url=endpoint.url if endpoint else None,
         webhook_headers=endpoint.headers if endpoint else {},
-        has_platform_secret=await webhook_queries.has_signing_key(unit, partner_id=partner_id),
+        has_platform_secret=await webhooks.reveal_signing_key(unit, partner_id=partner_id, keyring=keyring)
+        is not None,
     )
 
 

@@ -85,7 +85,7 @@ async def update_settings(
             sql.SQL("update partner set {} where id = %s").format(assignments),
             [*wanted.values(), clock.now(), partner_id],
         )
-    await _write_endpoint(unit, before, change, keyring)
+    await _write_endpoint(unit, before, change, keyring, allow_loopback=allow_loopback)
     if "mm_api_routing_enabled" in wanted:
         await unit.notify("routes", partner_id)
     after = await get_settings(unit, partner_id=partner_id, keyring=keyring)
@@ -105,14 +105,12 @@ async def update_settings(
 
 
 async def _write_endpoint(
-    unit: Unit, before: PartnerSettings, change: SettingsChange, keyring: Keyring
+    unit: Unit, before: PartnerSettings, change: SettingsChange, keyring: Keyring, *, allow_loopback: bool
 ) -> None:
     partner_id = before.partner.id
     if change.webhook_url is None:
         if before.webhook_url is not None:
-            await webhooks.remove_endpoint(
-                unit, partner_id=partner_id, owner_kind=OwnerKind.PARTNER, owner_id=partner_id
-            )
+            await webhooks.remove_endpoint(unit, owner_kind=OwnerKind.PARTNER, owner_id=partner_id)
         return
     url = before.webhook_url if change.webhook_url is UNSET else change.webhook_url
     if url is None and change.webhook_headers:
@@ -135,6 +133,7 @@ async def _write_endpoint(
         url=url,
         headers=headers,
         keyring=keyring,
+        allow_loopback=allow_loopback,
     )
 
 

@@ -1,0 +1,256 @@
+"""The legacy token flow: who gets a token, how long it works, and what ends it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from datetime import timedelta
+from typing import LiteralString
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from joserfc import jws, jwt
+from joserfc.jwk import RSAKey
+from tests.factories import MadeMember, MadePartner, make_member, make_partner
+
+from partnerhub.identity.errors import SignInRefused
+from partnerhub.identity.passwords import Passwords
+from partnerhub.kit import clock
+from partnerhub.kit.crypto import Keyring
+from partnerhub.kit.database import Database
+from partnerhub.partners.errors import LegacyTokensOff, TokenInvalid
+from partnerhub.partners.queries import list_token_uses
+from partnerhub.partners.schemas import IssuedToken, TokenHolder
+from partnerhub.partners.services import TokenKeys, check_token, drop_old_tokens, issue_token, refresh_token
+
+CHEAP = Passwords(time_cost=1, memory_kib=8)
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture
+def keys(keyring: Keyring) -> TokenKeys:
+    return TokenKeys(keyring)
+
+
+async def _member(database: Database, *, is_on: bool = True) -> MadeMember:
+    partner = await make_partner(database, legacy_token_auth_enabled=is_on)
+    return await make_member(database, partner=partner, password_hash=await CHEAP.hash(PASSWORD))
+
+
+async def _issue(
+    database: Database,
+    keys: TokenKeys,
+    member: MadeMember,
+    *,
+    password: str = PASSWORD,
+    at: str | None = None,
+) -> IssuedToken:
+    return await issue_token(
+        database,
+        email=member.email.upper(),
+        password=password,
+        ip="192.0.2.1",
+        keys=keys,
+        partner_id=at,
+        passwords=CHEAP,
+    )
+
+
+async def _check(database: Database, keys: TokenKeys, token: IssuedToken) -> TokenHolder:
+    return await check_token(database, access_token=token.access_token, keys=keys)
+
+
+async def test_a_token_stands_for_the_person_and_the_partner_for_a_day(
+    database: Database, keys: TokenKeys
+) -> None:
+    member = await _member(database)
+    token = await _issue(database, keys, member)
+    holder = await _check(database, keys, token)
+    assert (holder.partner_id, holder.user_id, holder.user_name, holder.role) == (
+        member.partner_id,
+        member.user_id,
+        "Owner",
+        "owner",
+    )
+    assert token.expires_in_seconds == 86400
+    header = json.loads(base64.urlsafe_b64decode(token.access_token.split(".")[0] + "=="))
+    assert (header["alg"], header["typ"]) == ("RS256", "JWT")
+    assert token.access_token not in repr(token)
+    with clock.moved_by(timedelta(hours=23, minutes=59)):
+        await _check(database, keys, token)
+    with clock.moved_by(timedelta(hours=24, seconds=1)), pytest.raises(TokenInvalid):
+        await _check(database, keys, token)
+
+
+async def test_every_process_signs_with_the_same_key(database: Database, keyring: Keyring) -> None:
+    member = await _member(database)
+    token = await _issue(database, TokenKeys(keyring), member)
+    assert (await _check(database, TokenKeys(keyring), token)).user_id == member.user_id
+    await _issue(database, TokenKeys(keyring), member)
+    async with database.system() as unit:
+        assert await unit.fetch_value("select count(*) from token_key") == 1
+
+
+async def test_a_wrong_password_gets_no_token(database: Database, keys: TokenKeys) -> None:
+    member = await _member(database)
+    with pytest.raises(SignInRefused):
+        await _issue(database, keys, member, password="wrong")
+
+
+async def test_with_the_switch_off_nobody_gets_a_token_and_old_ones_stop(
+    database: Database, keys: TokenKeys
+) -> None:
+    with pytest.raises(LegacyTokensOff):
+        await _issue(database, keys, await _member(database, is_on=False))
+    member = await _member(database)
+    token = await _issue(database, keys, member)
+    async with database.system() as unit:
+        await unit.execute("update partner set legacy_token_auth_enabled = false")
+    with pytest.raises(LegacyTokensOff):
+        await _check(database, keys, token)
+    with pytest.raises(LegacyTokensOff):
+        await refresh_token(database, refresh=token.refresh_token, keys=keys)
+
+
+@pytest.mark.parametrize(
+    "ended_by",
+    [
+        "update hub_user set disabled_at = now()",
+        "delete from member",
+        "delete from legacy_token",
+    ],
+)
+async def test_a_token_ends_with_the_person(
+    database: Database, keys: TokenKeys, ended_by: LiteralString
+) -> None:
+    token = await _issue(database, keys, await _member(database))
+    async with database.system() as unit:
+        await unit.execute(ended_by)
+    with pytest.raises(TokenInvalid):
+        await _check(database, keys, token)
+    with pytest.raises(TokenInvalid):
+        await refresh_token(database, refresh=token.refresh_token, keys=keys)
+
+
+async def test_a_person_of_several_partners_gets_the_one_asked_for(
+    database: Database, keys: TokenKeys
+) -> None:
+    member = await _member(database)
+    second = await make_partner(database, legacy_token_auth_enabled=True)
+    off = await make_partner(database)
+    async with database.system() as unit:
+        for partner in (second, off):
+            await unit.execute(
+                "insert into member (partner_id, user_id, role) values (%s, %s, 'member')",
+                (partner.id, member.user_id),
+            )
+
+    async def partner_of(at: str | None) -> str:
+        return (await _check(database, keys, await _issue(database, keys, member, at=at))).partner_id
+
+    assert await partner_of(None) == member.partner_id
+    assert await partner_of(second.id) == second.id
+    for foreign in (off, await make_partner(database, legacy_token_auth_enabled=True)):
+        with pytest.raises(LegacyTokensOff):
+            await partner_of(foreign.id)
+
+
+async def test_a_refresh_token_works_once_and_replaces_the_pair(database: Database, keys: TokenKeys) -> None:
+    old = await _issue(database, keys, await _member(database))
+    new = await refresh_token(database, refresh=old.refresh_token, keys=keys)
+    await _check(database, keys, new)
+    with pytest.raises(TokenInvalid):
+        await _check(database, keys, old)
+    with pytest.raises(TokenInvalid):
+        await refresh_token(database, refresh=old.refresh_token, keys=keys)
+    with clock.moved_by(timedelta(days=31)), pytest.raises(TokenInvalid):
+        await refresh_token(database, refresh=new.refresh_token, keys=keys)
+
+
+async def test_who_still_uses_tokens_is_known_to_their_partner(database: Database, keys: TokenKeys) -> None:
+    member = await _member(database)
+    token = await _issue(database, keys, member)
+    since = clock.now() - timedelta(days=30)
+
+    async def uses(partner_id: str) -> list[str]:
+        async with database.tenant(partner_id) as unit:
+            return [use.email for use in await list_token_uses(unit, partner_id=partner_id, since=since)]
+
+    assert await uses(member.partner_id) == []
+    await _check(database, keys, token)
+    assert await uses(member.partner_id) == [member.email]
+    assert await uses((await make_partner(database)).id) == []
+    with clock.moved_by(timedelta(days=61)):
+        async with database.system() as unit:
+            assert await drop_old_tokens(unit) == 1
+
+
+def _encoded(part: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=")
+
+
+async def test_a_token_that_we_did_not_sign_is_refused(database: Database, keys: TokenKeys) -> None:
+    member = await _member(database)
+    token = (await _issue(database, keys, member)).access_token
+    header, claims, signature = token.split(".")
+    key = await keys.newest(database)
+    read = json.loads(base64.urlsafe_b64decode(claims + "=="))
+    stranger = RSAKey.generate_key(2048)
+    forged = {
+        "other key": jwt.encode({"alg": "RS256", "kid": key.kid}, read, stranger, algorithms=["RS256"]),
+        "no algorithm": f"{_encoded({'alg': 'none', 'kid': key.kid})}.{claims}.",
+        "public key as secret": _signed_with_the_public_key(key, claims),
+        "other claims": f"{header}.{_encoded({**read, 'partner_id': 'otherPA'})}.{signature}",
+        "no kid": f"{_encoded({'alg': 'RS256'})}.{claims}.{signature}",
+        "unknown kid": f"{_encoded({'alg': 'RS256', 'kid': str(read['jti'])})}.{claims}.{signature}",
+        "kid of another type": f"{_encoded({'alg': 'RS256', 'kid': 5})}.{claims}.{signature}",
+        "header is a list": f"{_encoded([])}.{claims}.{signature}",
+        "claims are a list": jws.serialize_compact(
+            {"alg": "RS256", "kid": key.kid}, b"[]", key, algorithms=["RS256"]
+        ),
+        "cut": token[:-4],
+        "empty": "",
+        "a partner key": "phk_abcdefghij",
+    }
+    assert [name for name, text in forged.items() if await _is_taken(database, keys, text)] == []
+    assert await _is_taken(database, keys, token)
+
+
+async def _is_taken(database: Database, keys: TokenKeys, token: str) -> bool:
+    try:
+        await check_token(database, access_token=token, keys=keys)
+    except TokenInvalid:
+        return False
+    return True
+
+
+def _signed_with_the_public_key(key: RSAKey, claims: str) -> str:
+    signed = f"{_encoded({'alg': 'HS256', 'kid': key.kid})}.{claims}"
+    digest = hmac.new(key.as_pem(private=False), signed.encode(), hashlib.sha256).digest()
+    return f"{signed}.{base64.urlsafe_b64encode(digest).decode().rstrip('=')}"
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    text=st.text(max_size=60) | st.from_regex(r"[A-Za-z0-9_-]{0,20}\.[A-Za-z0-9_-]{0,20}\.[A-Za-z0-9_-]{0,9}")
+)
+async def test_any_text_as_a_token_is_refused(text: str) -> None:
+    class NoDatabase(Database):
+        """Refuses to be opened: nothing here gets as far as the database."""
+
+    with pytest.raises(TokenInvalid):
+        await check_token(
+            NoDatabase("postgresql://nowhere", name="none"),
+            access_token=text,
+            keys=TokenKeys(Keyring([bytes(32)])),
+        )
+
+
+async def test_a_partner_without_members_gives_no_tokens(database: Database, keys: TokenKeys) -> None:
+    member = await _member(database)
+    other = MadePartner((await make_partner(database, legacy_token_auth_enabled=True)).id)
+    with pytest.raises(LegacyTokensOff):
+        await _issue(database, keys, member, at=other.id)
