@@ -7,7 +7,6 @@ each signature by the documented recipe. It speaks to the hub over HTTP only, li
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import hashlib
 import hmac
@@ -164,18 +163,16 @@ async def _call(
         return dict(content)
 
 
-def main() -> None:
-    """Serve the site: `python -m partnerhub.demo.site --config FILE --port PORT`."""
-    reader = argparse.ArgumentParser()
-    reader.add_argument("--config", type=Path, required=True)
-    reader.add_argument("--port", type=int, required=True)
-    arguments = reader.parse_args()
-    config = msgspec.json.decode(arguments.config.read_bytes(), type=SiteConfig)
+def run(config: SiteConfig, port: int) -> None:
+    """Serve the site until a signal."""
     server = uvicorn.Server(
-        uvicorn.Config(create_site(config), host="127.0.0.1", port=arguments.port, log_level="warning")
+        uvicorn.Config(
+            create_site(config),
+            host="127.0.0.1",
+            port=port,
+            access_log=False,
+            log_config=None,
+            timeout_graceful_shutdown=2,
+        )
     )
     asyncio.run(server.serve())
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,392 @@
+"""From what Embedded Signup shared to a number that runs.
+
+A flow of steps that may stop anywhere and be taken up again: what Meta gave is committed before the next
+call, every call to Meta may be repeated, and the run remembers where it stopped and why.
+
+1. the code becomes a token, and the token's own scopes say which account was shared
+2. the account and its number become rows (`channel_created`)
+3. our app is subscribed to the account's webhooks
+4. the number is registered with the partner's region and a PIN (`channel_ready`, `running`, `live`)
+5. Partner-Paid: the permission is shared (`channel_permission_granted`), and the run is done
+
+Source: Meta's onboarding sequence for solution providers, November 2026.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from uuid import UUID
+from zoneinfo import available_timezones
+
+from partnerhub.channels import errors as channel_errors
+from partnerhub.channels import queries as channel_queries
+from partnerhub.channels.access import open_access
+from partnerhub.channels.life_cycle import Stage
+from partnerhub.channels.schemas import Channel
+from partnerhub.channels.services import (
+    NumberFacts,
+    WabaFacts,
+    advance_channel,
+    create_channel,
+    create_waba,
+    grant_permission,
+    note_error,
+    update_channel,
+)
+from partnerhub.identity.schemas import Actor, ActorKind
+from partnerhub.kit import clock, jobs, logs
+from partnerhub.kit.crypto import Keyring
+from partnerhub.kit.database import Database, Unit
+from partnerhub.kit.errors import HubError
+from partnerhub.meta import Account, MetaClient, MetaError, PhoneNumber
+from partnerhub.onboarding import queries
+from partnerhub.onboarding.errors import (
+    ClientMayNotAdd,
+    ConnectFailed,
+    NumberTaken,
+    PinNeeded,
+    SignupIncomplete,
+    SignupMismatch,
+    StepWrong,
+)
+from partnerhub.onboarding.schemas import Run, SignupResult, Step
+from partnerhub.partners import queries as partners
+from partnerhub.partners.schemas import Partner
+
+_MANAGEMENT_SCOPE = "whatsapp_business_management"
+_COEXISTENCE = "FINISH_WHATSAPP_BUSINESS_APP_ONBOARDING"
+_PIN_MISMATCH = 133005
+# Meta's default place has a word for people and none in the API.
+_META_DEFAULT_REGION = "US"
+SYNC_TEMPLATES_JOB = "channels.sync_templates"
+
+log = logs.get(__name__)
+
+
+@dataclass(frozen=True)
+class Connector:
+    """What the flow works with; one per process."""
+
+    db: Database
+    meta: MetaClient
+    keyring: Keyring
+    app_id: str
+    system_token: str
+
+    def place_of_pin(self, channel_id: str) -> str:
+        """Return where a number's PIN is sealed."""
+        return f"channel.pin_sealed:{channel_id}"
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """The account and number that Meta says were shared."""
+
+    token: str
+    account: Account
+    number: PhoneNumber
+    is_coexistence: bool
+
+
+async def complete_signup(
+    connector: Connector,
+    *,
+    run_id: UUID,
+    browser_token: str,
+    result: SignupResult | None,
+    pin: str = "",
+    ip: str = "",
+    user_agent: str = "",
+) -> Run:
+    """Bring the run from Embedded Signup's result to a running number; repeatable after any stop.
+
+    `result` is what the browser reported; None takes up a registration that stopped. `pin` is the number's
+    existing two-step PIN, where the client had to give it.
+    Raises: RunUnknown, StepWrong, SignupIncomplete, SignupMismatch, NumberTaken, ClientMayNotAdd, PinNeeded,
+    ConnectFailed. The run keeps the reason.
+    """
+    async with connector.db.system() as unit:
+        run = await queries.get_run(unit, run_id=run_id, browser_token=browser_token)
+        partner = await partners.get_partner(unit, partner_id=run.partner_id)
+        client = (
+            await channel_queries.get_client(unit, partner_id=run.partner_id, client_id=run.client_id)
+            if run.client_id
+            else None
+        )
+    if run.step is Step.DONE:
+        return run
+    if client is None or run.step is Step.ACCOUNT:
+        raise StepWrong("Sign up or sign in first.")
+    actor = Actor(
+        kind=ActorKind.CLIENT,
+        id=client.user_id or client.id,
+        name=client.name,
+        ip=ip,
+        user_agent=user_agent,
+    )
+    try:
+        if run.step is Step.CONNECT:
+            if result is None or not result.code:
+                raise SignupIncomplete("Meta's window ended without a result. Open it again.")
+            shared = await _exchange(connector, result)
+            run = await _store(connector, run, partner, shared, actor)
+        await _register(connector, run, partner, actor, pin=pin)
+    except MetaError as error:
+        failed = _as_failure(error)
+        await _remember(connector, run, failed)
+        raise failed from error
+    except HubError as error:
+        await _remember(connector, run, error)
+        raise
+    async with connector.db.system() as unit:
+        return await queries.get_run(unit, run_id=run_id, browser_token=browser_token)
+
+
+async def note_cancelled(
+    db: Database, *, run_id: UUID, browser_token: str, step: str, error_id: str, message: str
+) -> None:
+    """Keep where the client left Meta's window, for whoever helps them.
+
+    Raises: RunUnknown.
+    """
+    async with db.system() as unit:
+        run = await queries.get_run(unit, run_id=run_id, browser_token=browser_token)
+        if run.step is not Step.CONNECT:
+            return
+        words = " ".join(filter(None, (step, error_id, message)))[:500]
+        await unit.execute(
+            "update onboarding_run set error_code = 'signup_cancelled', error_message = %s, modified_at = %s"
+            " where id = %s",
+            (words, clock.now(), run.id),
+        )
+
+
+async def _exchange(connector: Connector, result: SignupResult) -> _Shared:
+    meta = connector.meta
+    grant = await meta.app.exchange_code(code=result.code)
+    info = await meta.app.debug_token(inspected=grant.access_token, token=connector.system_token)
+    if not info.is_valid or (info.app_id and info.app_id != connector.app_id):
+        raise SignupMismatch("Meta does not confirm the access that the window reported.")
+    targets = info.targets(_MANAGEMENT_SCOPE)
+    # The browser names the account; only the token proves it. Without a name, the newest one is it.
+    account_id = result.waba_id or (targets[0] if targets else "")
+    if not account_id:
+        raise SignupIncomplete("No WhatsApp account was shared. Open Meta's window again and choose one.")
+    if targets is not None and account_id not in targets:
+        raise SignupMismatch("The account that the window reported is not one that was shared.")
+    account = await meta.accounts.get(account_id, token=grant.access_token)
+    numbers = await meta.accounts.list_numbers(account_id, token=grant.access_token)
+    wanted = [number for number in numbers if number.id == result.phone_number_id] or (
+        numbers if not result.phone_number_id else []
+    )
+    if not wanted:
+        raise SignupIncomplete(
+            "The account has no phone number yet. Open Meta's window again and add one."
+            if not numbers
+            else "The number that the window reported does not belong to the account."
+        )
+    return _Shared(
+        token=grant.access_token,
+        account=account,
+        number=wanted[0],
+        is_coexistence=result.event == _COEXISTENCE or bool(wanted[0].is_on_biz_app),
+    )
+
+
+async def _store(connector: Connector, run: Run, partner: Partner, shared: _Shared, actor: Actor) -> Run:
+    account, number = shared.account, shared.number
+    digits = re.sub(r"[^0-9]", "", number.display_phone_number or "")
+    if run.client_id is None or not digits:
+        raise SignupIncomplete("Meta did not say which phone number was shared.")
+    business = account.owner_business_info or account.on_behalf_of_business_info
+    async with connector.db.system() as unit:
+        known = await unit.fetch_value("select client_id from channel where external_id = %s", (number.id,))
+        if known is None and not partner.allow_client_to_add_phone_no and await _has_numbers(unit, run):
+            raise ClientMayNotAdd(f"{partner.brand_name} does not let clients add numbers by themselves.")
+        try:
+            waba = await create_waba(
+                unit,
+                partner_id=run.partner_id,
+                client_id=run.client_id,
+                external_id=account.id,
+                facts=WabaFacts(
+                    name=account.name,
+                    namespace=account.message_template_namespace,
+                    fb_business_id=business.id if business else None,
+                    fb_business_name=business.name if business else None,
+                    timezone_id=_number_of(account.timezone_id),
+                    time_zone=_zone_of(account.timezone_id),
+                    currency=account.currency,
+                    status=(account.account_review_status or "approved").lower(),
+                    fb_account_status=(account.business_verification_status or "pending").lower(),
+                ),
+                access_token=shared.token,
+                keyring=connector.keyring,
+                actor=actor,
+            )
+            channel = await create_channel(
+                unit,
+                partner_id=run.partner_id,
+                client_id=run.client_id,
+                waba_id=waba.id,
+                external_id=number.id,
+                phone_number=digits,
+                facts=_facts(number, is_coexistence=shared.is_coexistence),
+                actor=actor,
+            )
+        except (channel_errors.WabaTaken, channel_errors.NumberTaken) as error:
+            raise NumberTaken("This number already belongs to another account of this hub.") from error
+        except channel_errors.TooManyChannels as error:
+            raise ClientMayNotAdd(error.message) from error
+        await unit.execute(
+            "update onboarding_run set step = %s, waba_id = %s, channel_ids = %s, error_code = null,"
+            " error_message = null, modified_at = %s where id = %s",
+            (Step.REGISTER.value, waba.id, [channel.id], clock.now(), run.id),
+        )
+    return replace(run, step=Step.REGISTER, waba_id=waba.id, channel_ids=[channel.id])
+
+
+async def _register(connector: Connector, run: Run, partner: Partner, actor: Actor, *, pin: str) -> None:
+    meta = connector.meta
+    channel, token, kept_pin = await _read_channel(connector, run)
+    await meta.accounts.subscribe_app(channel.waba.external_id, token=token)
+    await _advance(connector, channel, Stage.READY, actor)
+    # A number that the WhatsApp Business app still uses is registered there already.
+    if not channel.is_on_biz_app:
+        region = partner.data_localization_region
+        chosen = pin or kept_pin or f"{secrets.randbelow(1_000_000):06d}"
+        await meta.numbers.register(
+            channel.external_id,
+            token=token,
+            pin=chosen,
+            data_localization_region=None if region in {None, _META_DEFAULT_REGION} else region,
+        )
+        async with connector.db.system() as unit:
+            sealed = connector.keyring.seal(chosen.encode(), place=connector.place_of_pin(channel.id))
+            await update_channel(
+                unit,
+                partner_id=channel.partner_id,
+                channel_id=channel.id,
+                facts=NumberFacts(
+                    pin_sealed=sealed, data_localization_region=region, meta_status="CONNECTED"
+                ),
+            )
+    await _advance(connector, channel, Stage.RUNNING, actor)
+    number = await meta.numbers.get(channel.external_id, token=token)
+    async with connector.db.system() as unit:
+        await update_channel(
+            unit,
+            partner_id=channel.partner_id,
+            channel_id=channel.id,
+            facts=_facts(number, is_coexistence=channel.is_on_biz_app),
+        )
+        await advance_channel(
+            unit, partner_id=channel.partner_id, channel_id=channel.id, to=Stage.LIVE, actor=actor
+        )
+        if partner.payment_model == "partner_paid":
+            await grant_permission(unit, partner_id=channel.partner_id, channel_id=channel.id, actor=actor)
+        await jobs.defer(
+            unit, SYNC_TEMPLATES_JOB, key=f"{SYNC_TEMPLATES_JOB}:{channel.waba_id}", waba_id=channel.waba_id
+        )
+        await unit.execute(
+            "update onboarding_run set step = %s, error_code = null, error_message = null, modified_at = %s"
+            " where id = %s",
+            (Step.DONE.value, clock.now(), run.id),
+        )
+
+
+async def _advance(connector: Connector, channel: Channel, stage: Stage, actor: Actor) -> None:
+    order = list(Stage)
+    async with connector.db.system() as unit:
+        now_at = await channel_queries.get_channel(unit, partner_id=channel.partner_id, channel_id=channel.id)
+        if order.index(now_at.stage) < order.index(stage):
+            await advance_channel(
+                unit, partner_id=channel.partner_id, channel_id=channel.id, to=stage, actor=actor
+            )
+
+
+async def _read_channel(connector: Connector, run: Run) -> tuple[Channel, str, str]:
+    """Return the run's channel, the account's token and the PIN that an earlier attempt chose."""
+    async with connector.db.system() as unit:
+        channel = await channel_queries.get_channel(
+            unit, partner_id=run.partner_id, channel_id=run.channel_ids[0]
+        )
+        row = (
+            await unit.fetch_dicts(
+                "select w.access_sealed, c.pin_sealed from channel c join waba w on w.id = c.waba_id"
+                " where c.id = %s",
+                (channel.id,),
+            )
+        )[0]
+    token = open_access(connector.keyring, waba_id=channel.waba_id, access_sealed=row["access_sealed"])
+    if token is None:
+        raise SignupMismatch("The access to the account is gone. Open Meta's window again.")
+    sealed = row["pin_sealed"]
+    pin = (
+        connector.keyring.open(bytes(sealed), place=connector.place_of_pin(channel.id)).decode()
+        if sealed
+        else ""
+    )
+    return channel, token, pin
+
+
+async def _has_numbers(unit: Unit, run: Run) -> bool:
+    return bool(await queries.list_known_numbers(unit, client_id=run.client_id or ""))
+
+
+async def _remember(connector: Connector, run: Run, error: HubError) -> None:
+    log.warning("onboarding stopped", run=str(run.id), code=error.code, step=run.step.value)
+    async with connector.db.system() as unit:
+        await unit.execute(
+            "update onboarding_run set error_code = %s, error_message = %s, modified_at = %s where id = %s",
+            (error.code, error.message[:500], clock.now(), run.id),
+        )
+        if run.step is Step.REGISTER:
+            for channel_id in run.channel_ids:
+                await note_error(
+                    unit, partner_id=run.partner_id, channel_id=channel_id, error=error.message[:500]
+                )
+
+
+def _as_failure(error: MetaError) -> HubError:
+    if error.upstream_code == _PIN_MISMATCH:
+        return PinNeeded("The number has a two-step verification PIN. Enter it to go on.")
+    said = error.user_message or error.details or error.message
+    return ConnectFailed(
+        f"Meta did not carry out a step: {said}",
+        upstream_code=error.upstream_code,
+        trace_id=error.fbtrace_id,
+    )
+
+
+def _facts(number: PhoneNumber, *, is_coexistence: bool) -> NumberFacts:
+    return NumberFacts(
+        phone_name=number.verified_name,
+        meta_status=number.status,
+        name_status=number.name_status,
+        current_limit=number.whatsapp_business_manager_messaging_limit or number.messaging_limit_tier,
+        current_quality_rating=number.quality_rating,
+        throughput=number.throughput.level if number.throughput else None,
+        is_on_biz_app=is_coexistence,
+        is_oba=number.is_official_business_account,
+    )
+
+
+# Meta numbers its time zones; ids that are not listed count as UTC until somebody sets the zone.
+_ZONES: Mapping[int, str] = {}
+
+
+def _number_of(timezone_id: str | None) -> int | None:
+    return int(timezone_id) if timezone_id and timezone_id.isdigit() else None
+
+
+def _zone_of(timezone_id: str | None) -> str | None:
+    if timezone_id is None:
+        return None
+    number = _number_of(timezone_id)
+    if number is not None:
+        return _ZONES.get(number)
+    return timezone_id if timezone_id in available_timezones() else None
