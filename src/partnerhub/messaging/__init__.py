@@ -1,0 +1,1 @@
+"""Messages on their way: sends out, Meta's callbacks in, statuses to the ledger. It knows no door."""

@@ -1,0 +1,249 @@
+"""Changes that Meta tells beside messages, taken to whoever owns their field.
+
+Each was stored with its callback and waits for a job of its own. What nobody owns goes to the number's
+webhook where it names one of ours, and is kept with the reason where it does not.
+Source: Meta's management webhooks; destinations of coexistence events from the onboarding reference.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from partnerhub.channels import queries as channel_queries
+from partnerhub.channels import services as channels
+from partnerhub.kit import logs
+from partnerhub.kit.database import Database, Unit
+from partnerhub.messaging.callbacks import NUMBER_FIELDS, insert_statuses, piece_for, status_rows
+from partnerhub.messaging.envelopes import Malformed, read_envelope
+from partnerhub.messaging.routes import LiveRoute, RouteBook
+from partnerhub.webhooks import services as webhooks
+from partnerhub.webhooks.schemas import OwnerKind
+
+# Told to the partner in its own envelope. The echoes of the same feature go to the number only.
+_PARTNER_FIELDS: Final = frozenset({"history", "smb_app_state_sync"})
+# How long a callback of a number that we do not know waits for the number to appear: onboarding subscribes
+# to the account before it has written the number down.
+_WAIT_FOR_NUMBER: Final = timedelta(days=7)
+
+_log = logs.get(__name__)
+
+
+@dataclass(frozen=True)
+class _Row:
+    id: UUID
+    field: str
+    entry_id: str
+    phone_number_id: str
+    body: bytes
+
+
+class _Template(msgspec.Struct):
+    message_template_id: int | str = ""
+    event: str = ""
+    reason: str | None = None
+    new_quality_score: str | None = None
+    new_category: str | None = None
+    previous_category: str | None = None
+
+
+class _Number(msgspec.Struct):
+    display_phone_number: str = ""
+    event: str = ""
+    current_limit: str | None = None
+    max_daily_conversations_per_business: str | int | None = None
+    decision: str | None = None
+    requested_verified_name: str | None = None
+
+
+Sink = Callable[[Unit, _Row, bytes], Awaitable[str | None]]
+
+
+async def route_change(database: Database, routes: RouteBook, *, change_id: str) -> None:
+    """Take one stored change to its owner and mark it handled; a change that was handled is left alone."""
+    async with database.system() as unit:
+        row = await unit.fetch_one(
+            _Row,
+            "select id, field, entry_id, phone_number_id, body from meta_change"
+            " where id = %s and handled_at is null for update",
+            (change_id,),
+        )
+    if row is None:
+        return
+    live = await routes.by_phone(row.phone_number_id) if row.phone_number_id else None
+    async with database.system() as unit:
+        problem = await _take(unit, row, live)
+        await _mark(unit, row, problem)
+
+
+async def route_waiting(database: Database, routes: RouteBook, *, limit: int = 200) -> int:
+    """Deliver callbacks of numbers that were unknown when they came and are known now; return how many."""
+    async with database.system() as unit:
+        rows = await unit.fetch_all(
+            _Row,
+            "select id, field, entry_id, phone_number_id, body from meta_change"
+            " where handled_at is null and phone_number_id <> '' and error = 'unknown_number'"
+            " and received_at > now() - %s and exists"
+            " (select from channel where channel.external_id = meta_change.phone_number_id)"
+            " order by received_at limit %s",
+            (_WAIT_FOR_NUMBER, limit),
+        )
+    for row in rows:
+        live = await routes.by_phone(row.phone_number_id)
+        if live is None:
+            continue
+        async with database.system() as unit:
+            await _deliver(unit, row, live)
+            await _mark(unit, row, None)
+    return len(rows)
+
+
+async def forget_old(database: Database, *, seen_for: timedelta = timedelta(days=8)) -> None:
+    """Forget what was taken longer ago than Meta repeats it, and changes that are past use."""
+    async with database.system() as unit:
+        await unit.execute("delete from callback_seen where created_at < now() - %s", (seen_for,))
+        await unit.execute("delete from meta_change where received_at < now() - interval '30 days'")
+
+
+async def _take(unit: Unit, row: _Row, live: LiveRoute | None) -> str | None:
+    value = _value(row.body)
+    if row.field in _PARTNER_FIELDS and live is not None:
+        await _tell_partner(unit, row, live, value)
+        return None
+    # One page of Meta's shows a quality change under the name of a status change.
+    name = "message_template_quality_update" if b"new_quality_score" in value else row.field
+    if sink := _SINKS.get(name):
+        return await sink(unit, row, value)
+    if live is not None:
+        await _deliver(unit, row, live)
+        return None
+    return "unknown_number" if row.phone_number_id else "no_owner"
+
+
+async def _deliver(unit: Unit, row: _Row, live: LiveRoute) -> None:
+    """Do with a stored change what the callback does with one whose number it knows."""
+    envelope = read_envelope(row.body)
+    await webhooks.accept_bodies(unit, [piece_for(live, envelope.changes, row.body)])
+    if row.field in NUMBER_FIELDS:
+        await insert_statuses(unit, status_rows(live, envelope.changes))
+
+
+async def _tell_partner(unit: Unit, row: _Row, live: LiveRoute, value: bytes) -> None:
+    data: dict[str, Any] = {"id": live.route.waba_external_id}  # Any: Meta's members, passed on
+    data.update(msgspec.json.decode(value, type=dict[str, msgspec.Raw]))
+    await webhooks.publish(
+        unit,
+        partner_id=live.route.partner_id,
+        owner_kind=OwnerKind.PARTNER,
+        owner_id=live.route.partner_id,
+        name=row.field,
+        data=data,
+    )
+
+
+async def _mark(unit: Unit, row: _Row, problem: str | None) -> None:
+    if problem is not None:
+        _log.warning("meta_change_not_taken", field=row.field, entry_id=row.entry_id, reason=problem)
+    # A callback of an unknown number stays open, so that it is found once the number is known.
+    await unit.execute(
+        "update meta_change set error = %s, handled_at = case when %s then null else now() end where id = %s",
+        (problem, problem == "unknown_number", row.id),
+    )
+
+
+def _value(body: bytes) -> bytes:
+    """Return the value of the one change in a stored envelope."""
+    try:
+        change = read_envelope(body).changes[0]
+        return bytes(msgspec.json.decode(change.text, type=dict[str, msgspec.Raw]).get("value", b"{}"))
+    except (Malformed, msgspec.DecodeError):
+        return b"{}"
+
+
+# --- owners ------------------------------------------------------------------------------------------------
+
+
+async def _template_status(unit: Unit, row: _Row, value: bytes) -> str | None:
+    said = msgspec.json.decode(value, type=_Template)
+    changed = await channels.change_template_status(
+        unit,
+        waba_external_id=row.entry_id,
+        template_external_id=str(said.message_template_id),
+        meta_status=said.event,
+        reason=said.reason,
+    )
+    return None if changed else "nothing_changed"
+
+
+async def _template_quality(unit: Unit, row: _Row, value: bytes) -> str | None:
+    said = msgspec.json.decode(value, type=_Template)
+    changed = await channels.change_template_quality(
+        unit,
+        waba_external_id=row.entry_id,
+        template_external_id=str(said.message_template_id),
+        score=said.new_quality_score or "UNKNOWN",
+    )
+    return None if changed else "nothing_changed"
+
+
+async def _template_category(unit: Unit, row: _Row, value: bytes) -> str | None:
+    said = msgspec.json.decode(value, type=_Template)
+    # An impending change names the present category as the new one; only the completed one counts.
+    if said.previous_category is None or not said.new_category:
+        return "nothing_changed"
+    changed = await channels.change_template_category(
+        unit,
+        waba_external_id=row.entry_id,
+        template_external_id=str(said.message_template_id),
+        category=said.new_category,
+    )
+    return None if changed else "nothing_changed"
+
+
+async def _number_quality(unit: Unit, row: _Row, value: bytes) -> str | None:
+    said = msgspec.json.decode(value, type=_Number)
+    limit = said.current_limit or str(said.max_daily_conversations_per_business or "")
+    facts = channels.NumberFacts(
+        current_limit=limit or None,
+        throughput="HIGH" if said.event == "THROUGHPUT_UPGRADE" else None,
+    )
+    return await _update_number(unit, row, said, facts)
+
+
+async def _number_name(unit: Unit, row: _Row, value: bytes) -> str | None:
+    said = msgspec.json.decode(value, type=_Number)
+    is_approved = said.decision == "APPROVED"
+    facts = channels.NumberFacts(
+        name_status=said.decision, phone_name=said.requested_verified_name if is_approved else None
+    )
+    return await _update_number(unit, row, said, facts)
+
+
+async def _update_number(unit: Unit, row: _Row, said: _Number, facts: channels.NumberFacts) -> str | None:
+    """Write facts to the number of the account with these digits; how they are written differs by field."""
+    waba = await channel_queries.find_waba_by_external_id(unit, external_id=row.entry_id)
+    if waba is None:
+        return "unknown_account"
+    digits = re.sub(r"[^0-9]", "", said.display_phone_number)
+    channel_id = await unit.fetch_value(
+        "select id from channel where waba_id = %s and phone_number = %s", (waba.id, digits)
+    )
+    if channel_id is None:
+        return "unknown_number_of_account"
+    await channels.update_channel(unit, partner_id=waba.partner_id, channel_id=channel_id, facts=facts)
+    return None
+
+
+_SINKS: Final[Mapping[str, Sink]] = {
+    "message_template_status_update": _template_status,
+    "message_template_quality_update": _template_quality,
+    "template_category_update": _template_category,
+    "phone_number_quality_update": _number_quality,
+    "phone_number_name_update": _number_name,
+}

@@ -1,0 +1,68 @@
+"""What Meta's answer to a send means for the money that was reserved.
+
+Three cases: it took the message and named it; it refused, so nobody will be charged; or nobody can tell.
+Source: Meta's Cloud API error table (codes and their HTTP status).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+import msgspec
+
+# Refusals that come with a 5xx: Meta says so before it takes a message. Other 5xx (131000, 131016, 1, 2) only
+# say that something went wrong.
+_REFUSED_CODES: Final = frozenset({3, 131045, 131057, 133000, 133004, 134102})
+
+
+class Outcome(Enum):
+    """Whether Meta has the message."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    UNCLEAR = "unclear"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`wamid` is set exactly when the message was accepted. `is_metas` says whether the body is in Meta's own
+    form, so that a client may have it; `code` is Meta's where there is one."""
+
+    outcome: Outcome
+    wamid: str | None = None
+    is_metas: bool = True
+    code: int | None = None
+
+
+class _Message(msgspec.Struct):
+    id: str = ""
+
+
+class _Error(msgspec.Struct):
+    code: int | None = None
+
+
+class _Answer(msgspec.Struct):
+    messages: list[_Message] | None = None
+    error: _Error | None = None
+
+
+def judge(status: int, body: bytes) -> Verdict:
+    """Read Meta's answer to a send."""
+    try:
+        answer = msgspec.json.decode(body, type=_Answer)
+    except (msgspec.DecodeError, RecursionError):
+        answer = None
+    code = answer.error.code if answer is not None and answer.error is not None else None
+    if 200 <= status < 300:
+        wamid = answer.messages[0].id.replace("\x00", "") if answer is not None and answer.messages else ""
+        if wamid:
+            return Verdict(Outcome.ACCEPTED, wamid=wamid)
+        return Verdict(Outcome.UNCLEAR, is_metas=answer is not None, code=code)
+    if status < 500 and status != 408:
+        return Verdict(Outcome.REFUSED, is_metas=status >= 400, code=code)
+    is_metas = answer is not None and answer.error is not None
+    outcome = Outcome.REFUSED if code in _REFUSED_CODES else Outcome.UNCLEAR
+    return Verdict(outcome, is_metas=is_metas, code=code)
