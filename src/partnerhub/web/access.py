@@ -1,0 +1,141 @@
+"""The access matrix: for every operation, what each kind of caller gets.
+
+Rows are keyed by method and path template. An operation without a row, and a row without an operation,
+fails the check; a test calls every cell over HTTP. To add a route, add its line to `ROWS` below, in the
+block of its door, and name what callers get by one of the profiles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import Enum, StrEnum
+
+from litestar.routes import BaseRoute
+
+from partnerhub.web.guards import handlers_of
+
+
+class Caller(StrEnum):
+    """Who calls. `OTHER_…` belongs to another partner; all the rest to the one in the path."""
+
+    ANONYMOUS = "anonymous"
+    MEMBER = "member"
+    OWNER = "owner"
+    CLIENT = "client"
+    OPERATOR = "operator"
+    KEY_READ = "key_read"
+    KEY_WRITE = "key_write"
+    KEY_SECURITY = "key_security"
+    LEGACY_TOKEN = "legacy_token"  # noqa: S105 - a kind of caller
+    CHANNEL_KEY = "channel_key"
+    OTHER_OWNER = "other_owner"
+    OTHER_KEY = "other_key"
+
+
+class Outcome(Enum):
+    """What a caller gets."""
+
+    PASSES = "passes"  # whatever the handler answers, it was reached
+    SIGN_IN = "sign_in"  # led to the sign-in page
+    UNAUTHENTICATED = "401"
+    FORBIDDEN = "403"
+    MISSING = "404"  # the handler was reached and the object is another tenant's
+
+
+@dataclass(frozen=True)
+class Row:
+    """What each caller gets; `other_*` are asked with their own credential for this partner's path."""
+
+    anonymous: Outcome
+    member: Outcome
+    owner: Outcome
+    client: Outcome
+    operator: Outcome
+    key_read: Outcome
+    key_write: Outcome
+    key_security: Outcome
+    legacy_token: Outcome
+    channel_key: Outcome
+    other_owner: Outcome
+    other_key: Outcome
+
+    def expected(self, caller: Caller) -> Outcome:
+        """Return the cell of a caller."""
+        outcome: Outcome = getattr(self, caller.value)
+        return outcome
+
+    def but(self, **cells: Outcome) -> Row:
+        """Return this row with some cells changed."""
+        return replace(self, **cells)
+
+
+_PASSES, _SIGN_IN = Outcome.PASSES, Outcome.SIGN_IN
+_UNKNOWN, _FORBIDDEN, _MISSING = Outcome.UNAUTHENTICATED, Outcome.FORBIDDEN, Outcome.MISSING
+
+
+def _row(default: Outcome, **cells: Outcome) -> Row:
+    return Row(**{caller.value: cells.get(caller.value, default) for caller in Caller})
+
+
+OPEN = _row(_PASSES)
+"""Anybody: sign-in pages, health, static files, the token call."""
+
+# On pages a key is no credential, and another hub's session is none of this hub's.
+PARTNER_PAGE = _row(_SIGN_IN, member=_PASSES, owner=_PASSES, other_owner=_PASSES)
+"""A page of the Partner Hub without ids in its path: everybody sees their own partner."""
+OWNER_PAGE = PARTNER_PAGE.but(member=_FORBIDDEN)
+"""A page of the Partner Hub for owners."""
+PARTNER_OBJECT_PAGE = PARTNER_PAGE.but(other_owner=_MISSING)
+"""A page about one object, whose id is in the path."""
+OWNER_OBJECT_PAGE = OWNER_PAGE.but(other_owner=_MISSING)
+"""The same for owners."""
+CLIENT_PAGE = _row(_SIGN_IN, client=_PASSES)
+"""A page of the Client Hub."""
+OPERATOR_PAGE = _row(_SIGN_IN, operator=_PASSES)
+"""A page of the operator."""
+
+# On API paths a session is no credential; a channel key is not a partner's.
+API_READ = _row(
+    _UNKNOWN,
+    key_read=_PASSES,
+    key_write=_FORBIDDEN,
+    key_security=_FORBIDDEN,
+    legacy_token=_PASSES,
+    other_key=_FORBIDDEN,
+)
+"""An API call with the scope `read`, the partner id in its path."""
+API_WRITE = API_READ.but(key_read=_FORBIDDEN, key_write=_PASSES)
+"""An API call with the scope `write`."""
+API_SECURITY = API_READ.but(key_read=_FORBIDDEN, key_security=_PASSES, legacy_token=_FORBIDDEN)
+"""An API call with the scope `security`: what pages guard by a one-time code."""
+
+
+ROWS: Mapping[str, Row] = {
+    # looks and static files
+    "POST /preferences": OPEN,
+    "GET /static": OPEN,
+}
+
+
+def operations_of(routes: Iterable[BaseRoute]) -> list[str]:
+    """Return the operations of a route table, sorted: `GET /api/v2/partners/{partner_id}`."""
+    found = set()
+    for route in routes:
+        path = "/".join(_plain(part) for part in route.path_format.split("/"))
+        for handler in handlers_of(route):
+            for method in getattr(handler, "http_methods", {"GET"}):
+                found.add(f"{getattr(method, 'value', method)} {path}")
+    return sorted(found)
+
+
+def problems(operations: Iterable[str], rows: Mapping[str, Row] = ROWS) -> list[str]:
+    """Return what is wrong between a route table and the matrix, one line each."""
+    known = set(operations)
+    return [f"{operation}: no row in the access matrix" for operation in sorted(known - set(rows))] + [
+        f"{operation}: a row without an operation" for operation in sorted(set(rows) - known)
+    ]
+
+
+def _plain(part: str) -> str:
+    return "{" + part[1:-1].partition(":")[0] + "}" if part.startswith("{") else part

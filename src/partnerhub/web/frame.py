@@ -1,0 +1,123 @@
+"""Fills the frame of a page: the hub, the balance, the person and the menu, read in one short unit."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from litestar.di import NamedDependency
+
+from partnerhub.channels import queries as channel_queries
+from partnerhub.identity.schemas import Hub
+from partnerhub.kit.database import Database, Unit
+from partnerhub.partners import queries as partner_queries
+from partnerhub.ui import formats
+from partnerhub.ui.frame import Balance, Frame, Link, LinkGroup, Person
+from partnerhub.ui.frame import Hub as HubSlot
+from partnerhub.web.hubs import HUBS
+from partnerhub.web.navigation import N_, Menu, link_groups
+from partnerhub.web.pages import Page, Pages
+from partnerhub.web.principal import HubRequest, SignedInUser
+
+_KINDS = {Hub.PARTNER: N_("Partner Hub"), Hub.CLIENT: N_("Client Hub"), Hub.OPERATOR: N_("Operator")}
+_ROLES = {"owner": N_("Owner"), "member": N_("Member")}
+
+
+class Money(Protocol):
+    """An amount as the frame shows it."""
+
+    @property
+    def currency(self) -> str:
+        """ISO code."""
+        ...
+
+    @property
+    def available(self) -> int:
+        """Millionths that may be spent."""
+        ...
+
+
+BalanceReader = Callable[[Unit, str], Awaitable[Money | None]]
+"""Reads a partner's balance in a tenant unit; None where there is no wallet."""
+
+
+@dataclass(frozen=True)
+class FrameSource:
+    """What the frames of a process are filled from."""
+
+    db: Database
+    pages: Pages
+    menus: Mapping[Hub, Menu] = field(default_factory=dict)
+    read_balance: BalanceReader | None = None
+    balance_href: str | None = None
+
+    async def fill(self, request: HubRequest) -> Frame:
+        """Return the frame for whoever looks at the page."""
+        person = request.user
+        if not isinstance(person, SignedInUser):
+            return self.pages.bare_frame(request.scope)
+        frame = self.pages.bare_frame(request.scope, wished=person.session.locale)
+        translate = self.pages.translator(frame.language)
+        hub = person.session.hub
+        groups = link_groups(self.menus.get(hub, ()), person=person, translate=translate)
+        facts = HUBS[hub]
+        name, balance, others = await self._read(person, frame, translate)
+        session = person.session
+        return replace(
+            frame,
+            hub=HubSlot(name=name, href=facts.home, kind=translate(_KINDS[hub]), others=others),
+            navigation=groups,
+            palette=(
+                *groups,
+                LinkGroup(links=(Link(label=translate(N_("Your account")), href=facts.account),)),
+            ),
+            balance=balance,
+            person=Person(
+                name=session.user_name or session.email,
+                email=session.email,
+                role=translate(_ROLES[person.role]) if person.role else None,
+                sign_out_action=facts.sign_out,
+                links=(Link(label=translate(N_("Your account")), href=facts.account, icon="user"),),
+            ),
+        )
+
+    async def _read(
+        self, person: SignedInUser, frame: Frame, translate: Callable[[str], str]
+    ) -> tuple[str, Balance | None, tuple[Link, ...]]:
+        session = person.session
+        if session.hub is Hub.OPERATOR or session.partner_id is None:
+            return self.pages.brand.name, None, ()
+        if session.hub is Hub.CLIENT:
+            async with self.db.tenant(session.partner_id, client_id=session.client_id or "") as unit:
+                client = await channel_queries.get_client(
+                    unit, partner_id=session.partner_id, client_id=session.client_id or ""
+                )
+            return client.name, None, ()
+        async with self.db.tenant(session.partner_id) as unit:
+            partner = await partner_queries.get_partner(unit, partner_id=session.partner_id)
+            money = await self.read_balance(unit, partner.id) if self.read_balance else None
+        async with self.db.system() as unit:
+            places = await partner_queries.list_memberships(unit, user_id=session.user_id)
+        others: tuple[Link, ...] = ()
+        if len(places) > 1:
+            others = (Link(label=translate(N_("Switch partner")), href=HUBS[Hub.PARTNER].switch),)
+        balance = None
+        if money is not None and partner.payment_model == "partner_paid":
+            balance = Balance(
+                label=translate(N_("Balance")),
+                text=formats.amount(money.available, money.currency, frame.language),
+                href=self.balance_href,
+                tone="bad" if money.available <= 0 else "neutral",
+            )
+        return partner.brand_name, balance, others
+
+
+async def provide_page(request: HubRequest, frames: NamedDependency[FrameSource]) -> Page:
+    """Return the page of this request, its frame filled."""
+    # Going back in history asks for the whole page, although the script asks.
+    is_fragment = (
+        request.headers.get("hx-request") == "true"
+        and request.headers.get("hx-history-restore-request") != "true"
+    )
+    return Page(await frames.fill(request), is_fragment, frames.pages)

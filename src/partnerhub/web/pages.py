@@ -1,0 +1,220 @@
+"""Rendering for people: the template environment of a process, error pages, and one page of one request."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import msgspec
+from litestar import Response
+from litestar.datastructures import Cookie, Headers
+from litestar.enums import MediaType
+from litestar.response import Redirect
+
+from partnerhub.kit import logs
+from partnerhub.kit.errors import HubError
+from partnerhub.ui import policy
+from partnerhub.ui.frame import THEME_COOKIE, Brand, Frame, Toast
+from partnerhub.ui.languages import LANGUAGE_COOKIE, Language, load_catalogues, negotiate
+from partnerhub.ui.preferences import local_path, theme_of
+from partnerhub.ui.templates import environment, render
+from partnerhub.web.browser import STATE_KEY, Browser
+from partnerhub.web.cookies import FLASH, CookieJar
+from partnerhub.web.dialects import Answer
+from partnerhub.web.errors import NotSignedIn
+from partnerhub.web.failures import Failure
+from partnerhub.web.hubs import HUBS
+from partnerhub.web.words import ERRORS, HEADINGS
+
+_OWN = Path(__file__).parent
+
+
+class Pages:
+    """Templates, words and looks of one process."""
+
+    def __init__(
+        self, *, brand: Brand, jar: CookieJar, packages: Mapping[str, Path], auto_reload: bool = False
+    ) -> None:
+        """`packages` names the doors with templates and the folders of their Python packages."""
+        folders = {"web": _OWN, **packages}
+        self.brand = brand
+        self.jar = jar
+        self._environment = environment(folders, auto_reload=auto_reload)
+        self._catalogues = load_catalogues(folder / "locale" for folder in folders.values())
+
+    def translate(self, language: Language, message: str) -> str:
+        """Return words marked with `N_` in the reader's language."""
+        return self._catalogues[language].gettext(message)
+
+    def translator(self, language: Language) -> Callable[[str], str]:
+        """Return `translate` for one language."""
+        return partial(self.translate, language)
+
+    def explain(self, language: Language, code: str, message: str) -> str:
+        """Return an error in the reader's words."""
+        return self.translate(language, ERRORS.get(code, message))
+
+    def bare_frame(
+        self, scope: Mapping[str, Any], *, wished: str | None = None
+    ) -> Frame:  # Any: ASGI's scope
+        """Return the frame of a page that knows nobody: looks, language and form token.
+
+        `wished` is a signed-in person's own language; a choice in this browser goes before it.
+        """
+        headers = Headers.from_scope(scope)  # type: ignore[arg-type]  # a scope, typed as the plain mapping it is
+        header = headers.get("cookie", "")
+        browser = (scope.get("state") or {}).get(STATE_KEY)
+        return Frame(
+            brand=self.brand,
+            path=scope["path"],
+            request_id=logs.request_id.get(),
+            language=negotiate(
+                chosen=_plain_cookie(header, LANGUAGE_COOKIE),
+                cookie=wished,
+                accept_language=headers.get("accept-language"),
+            ),
+            theme=theme_of(_plain_cookie(header, THEME_COOKIE)),
+            csrf_token=browser.form_token if isinstance(browser, Browser) else "",
+            toasts=_read_flash(self.jar.read_raw(header, FLASH)),
+        )
+
+    def render(self, name: str, frame: Frame, **values: object) -> str:
+        """Render a template for a frame."""
+        return render(self._environment, name, frame=frame, **values)
+
+    def error(self, failure: Failure, scope: Mapping[str, Any]) -> Answer:  # Any: ASGI's scope
+        """Write an error for people: the sign-in page, a page with code and request id, or a toast."""
+        headers = Headers.from_scope(scope)  # type: ignore[arg-type]  # as above
+        is_fragment = headers.get("hx-request") == "true"
+        if isinstance(failure.cause, NotSignedIn):
+            return _to_sign_in(failure.cause, scope, headers, is_fragment=is_fragment)
+        frame = replace(self.bare_frame(scope), toasts=())
+        heading = self.translate(frame.language, HEADINGS.get(failure.status, HEADINGS[500]))
+        text = self.explain(frame.language, failure.code, failure.message)
+        sent = {**policy.security_headers(), **failure.headers, "x-error-code": failure.code}
+        if is_fragment:
+            toast = Toast(
+                title=heading, kind="error", text=text, code=failure.code, request_id=frame.request_id
+            )
+            body = self.render("web/failed.html", frame, toasts=(toast,))
+            sent["hx-reswap"] = "none"
+        else:
+            body = self.render(
+                "ui/error.html", frame, status=failure.status, heading=heading, text=text, code=failure.code
+            )
+        return Answer(failure.status, body.encode(), "text/html", sent)
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page for one request: its frame, and how to answer with it."""
+
+    frame: Frame
+    is_fragment: bool
+    pages: Pages
+
+    def say(self, message: str) -> str:
+        """Return words marked with `N_` in the reader's language."""
+        return self.pages.translate(self.frame.language, message)
+
+    def explain(self, error: HubError) -> str:
+        """Return an error in the reader's words."""
+        return self.pages.explain(self.frame.language, error.code, error.message)
+
+    def toast(self, error: HubError, title: str) -> Toast:
+        """Make the message that an action failed, with code and request id."""
+        return Toast(
+            title=title,
+            kind="error",
+            text=self.explain(error),
+            code=error.code,
+            request_id=self.frame.request_id,
+        )
+
+    def show(
+        self,
+        template: str,
+        *,
+        part: str | None = None,
+        status: int = 200,
+        toasts: Sequence[Toast] = (),
+        headers: Mapping[str, str] | None = None,
+        content_policy: str | None = None,
+        keeps_opener: bool = False,
+        cookies: Sequence[Cookie] = (),
+        **values: object,
+    ) -> Response[str]:
+        """Answer with a page; a script that swaps a part of one gets `part`.
+
+        A part shows `toasts` itself (`ui.toasts_beside(toasts)`).
+        """
+        is_part = self.is_fragment and part is not None
+        frame = replace(self.frame, toasts=(*self.frame.toasts, *toasts))
+        body = self.pages.render(part if is_part and part else template, frame, toasts=toasts, **values)
+        sent = policy.security_headers(policy=content_policy, keeps_opener=keeps_opener)
+        spent = [self.pages.jar.cleared(FLASH)] if self.frame.toasts and not is_part else []
+        return Response(
+            body,
+            status_code=status,
+            media_type=MediaType.HTML,
+            headers={**sent, **(headers or {})},
+            cookies=[*cookies, *spent],
+        )
+
+    def go(self, path: str, *, toast: Toast | None = None, cookies: Sequence[Cookie] = ()) -> Response[Any]:
+        """Lead to another page of ours after an action, where `toast` is shown once."""
+        target = local_path(path)
+        sent = list(cookies)
+        if toast is not None:
+            sent.append(self.pages.jar.make(FLASH, _write_flash(toast), seconds=60))
+        if self.is_fragment:
+            return Response(
+                "",
+                status_code=200,
+                headers={"hx-redirect": target},
+                cookies=sent,
+                media_type=MediaType.HTML,
+            )
+        return Redirect(target, status_code=303, cookies=sent)
+
+
+def _to_sign_in(
+    error: NotSignedIn, scope: Mapping[str, Any], headers: Headers, *, is_fragment: bool
+) -> Answer:
+    wanted = ""
+    if is_fragment:
+        current = urlsplit(headers.get("hx-current-url", ""))
+        wanted = current.path + (f"?{current.query}" if current.query else "")
+    elif scope["method"] == "GET":
+        query = scope.get("query_string", b"").decode("latin-1")
+        wanted = scope["path"] + (f"?{query}" if query else "")
+    target = HUBS[error.hub].sign_in
+    if wanted and local_path(wanted) == wanted:
+        target += f"?next={quote(wanted, safe='/')}"
+    if is_fragment:
+        return Answer(401, b"", "text/html", {"hx-redirect": target, "hx-reswap": "none"})
+    return Answer(303, b"", "text/html", {"location": target, "cache-control": "no-store"})
+
+
+def _plain_cookie(header: str, name: str) -> str:
+    # Looks and language carry no identity and keep their names with and without TLS.
+    return CookieJar(is_secure=False).read_raw(header, name)
+
+
+def _write_flash(toast: Toast) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode(toast)).decode()
+
+
+def _read_flash(value: str) -> tuple[Toast, ...]:
+    if not value:
+        return ()
+    try:
+        return (msgspec.json.decode(base64.urlsafe_b64decode(value), type=Toast),)
+    except (binascii.Error, ValueError, msgspec.DecodeError):
+        return ()

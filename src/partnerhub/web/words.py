@@ -1,0 +1,52 @@
+"""Errors in the reader's words: the codes that pages show often, ready for translation.
+
+The domain speaks English; a code that is missing here is shown with the domain's own message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from partnerhub.web.navigation import N_
+
+HEADINGS: Mapping[int, str] = {
+    400: N_("This request does not work"),
+    401: N_("Please sign in"),
+    403: N_("You may not do this"),
+    404: N_("This page does not exist"),
+    405: N_("This page does not exist"),
+    409: N_("This does not work any more"),
+    413: N_("This is too large"),
+    429: N_("Too many attempts"),
+    500: N_("Something went wrong on our side"),
+    502: N_("A service we depend on failed"),
+    503: N_("We are not available right now"),
+    504: N_("A service we depend on did not answer"),
+}
+
+ERRORS: Mapping[str, str] = {
+    "route_not_found": N_("It may have moved, or the address has a typing mistake."),
+    "method_not_allowed": N_("It may have moved, or the address has a typing mistake."),
+    "internal_error": N_(
+        "Nothing was changed as far as we know. With the request ID support can find the cause."
+    ),
+    "database_away": N_("Try again in a moment."),
+    "not_signed_in": N_("Sign in to see this page."),
+    "wrong_hub": N_("Your account has no place in this hub."),
+    "no_place_in_hub": N_("Your account has no place in this hub."),
+    "role_missing": N_("Only owners may do this."),
+    "foreign_partner": N_("This partner is not yours."),
+    "cross_site": N_("This page is from an earlier session. Load it again and repeat what you did."),
+    "sign_in_refused": N_("E-mail or password is not right."),
+    "sign_in_limited": N_("Too many attempts. Wait before you try again."),
+    "sign_in_busy": N_("Too many people sign in at this moment. Try again in a few seconds."),
+    "too_many": N_("Too many attempts. Wait before you try again."),
+    "code_needed": N_("Enter the code from the mail."),
+    "code_wrong": N_("This is not the code from the last mail."),
+    "code_expired": N_("This code is used up or too old. Ask for a new one."),
+    "code_limited": N_("Too many codes were asked for. Use the last one or wait."),
+    "link_expired": N_("This link was used, replaced or is too old. Ask for a new one."),
+    "password_wrong": N_("This is not your current password."),
+    "session_ended": N_("The session has ended. Sign in again."),
+    "email_invalid": N_("Write an e-mail address like name@company.example."),
+}
