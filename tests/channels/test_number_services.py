@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from partnerhub.webhooks.schemas import OwnerKind
-from partnerhub.webhooks.services import set_endpoint
 from tests.channels.told import told, told_names
 from tests.factories import (
     MadeChannel,
@@ -53,6 +51,8 @@ from partnerhub.identity.queries import list_audit
 from partnerhub.identity.schemas import SYSTEM, Actor, ActorKind
 from partnerhub.kit.crypto import Keyring, fingerprint
 from partnerhub.kit.database import Database
+from partnerhub.webhooks.schemas import OwnerKind
+from partnerhub.webhooks.services import set_endpoint
 
 ACTOR = Actor(ActorKind.CLIENT, "Zx9Yw8U", "Ann")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from partnerhub.channels.life_cycle import ChannelTerminated, StageRefused
 from partnerhub.channels.listing import ListingInvalid
-from partnerhub.kit.errors import Conflict, Forbidden, Invalid, NotFound
+from partnerhub.kit.errors import Conflict, Forbidden, Invalid, NotFound, TooMany, UpstreamFailed
 
 __all__ = [
     "ChannelNotCancelled",
@@ -17,7 +17,9 @@ __all__ = [
     "PermissionMissing",
     "StageRefused",
     "TemplateInvalid",
+    "TemplateLimited",
     "TemplateNameTaken",
+    "TemplateRefused",
     "TemplateUnknown",
     "TooManyChannels",
     "WabaTaken",
@@ -89,6 +91,19 @@ class TemplateInvalid(Invalid):
     """The template lacks a member or has one of the wrong shape."""
 
     code = "template_invalid"
+
+
+class TemplateRefused(UpstreamFailed):
+    """Meta refuses the template as it is; what Meta says is passed on, with its number and trace id."""
+
+    code = "template_refused"
+    status = 400
+
+
+class TemplateLimited(TooMany):
+    """Meta takes no more templates or changes for this account now."""
+
+    code = "template_limited"
 
 
 class TemplateNameTaken(Invalid):

@@ -4,6 +4,7 @@ Steps take an open unit; `terminate_due` and the template calls are flows. Every
 through here.
 """
 
+from partnerhub.channels.access import MetaAccess
 from partnerhub.channels.drafts import TemplateDraft, TemplateEdit, read_draft, read_edit
 from partnerhub.channels.services.cancellation import (
     request_cancellation,
@@ -20,6 +21,12 @@ from partnerhub.channels.services.numbers import (
     update_channel,
 )
 from partnerhub.channels.services.permissions import grant_permission, revoke_permission
+from partnerhub.channels.services.template_flows import (
+    create_template,
+    delete_template,
+    edit_template,
+    sync_templates,
+)
 from partnerhub.channels.services.templates import (
     RemoteTemplate,
     Synced,
@@ -34,6 +41,7 @@ from partnerhub.channels.services.templates import (
 from partnerhub.channels.services.wabas import WabaFacts, create_waba, update_waba
 
 __all__ = [
+    "MetaAccess",
     "NumberFacts",
     "RemoteTemplate",
     "Synced",
@@ -46,7 +54,10 @@ __all__ = [
     "change_template_status",
     "create_channel",
     "create_client",
+    "create_template",
     "create_waba",
+    "delete_template",
+    "edit_template",
     "grant_permission",
     "mint_key",
     "note_error",
@@ -59,6 +70,7 @@ __all__ = [
     "revoke_cancellation",
     "revoke_keys",
     "revoke_permission",
+    "sync_templates",
     "terminate_due",
     "update_channel",
     "update_client",

@@ -9,6 +9,7 @@ from psycopg.types.json import Jsonb
 
 from partnerhub.channels.access import seal_access
 from partnerhub.channels.errors import WabaTaken
+from partnerhub.channels.jobs import ask_for_templates
 from partnerhub.channels.queries import get_client, get_waba
 from partnerhub.channels.rows import WABA_COLUMNS
 from partnerhub.channels.schemas import Document, Waba
@@ -50,6 +51,8 @@ async def create_waba(
 ) -> Waba:
     """Take over a WABA account for the client; repeated for the same client it brings the facts up to date.
 
+    Its templates are fetched from Meta by a job.
+
     Raises: ClientUnknown; WabaTaken when another client or partner has it.
     """
     await get_client(unit, partner_id=partner_id, client_id=client_id)
@@ -78,6 +81,7 @@ async def create_waba(
         access_token=access_token,
         keyring=keyring,
     )
+    await ask_for_templates(unit, partner_id=partner_id, waba_id=waba_id)
     if inserted:
         await record_change(
             unit,
