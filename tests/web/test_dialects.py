@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 
 import pytest
 from structlog.processors import format_exc_info
@@ -163,8 +162,10 @@ async def test_a_script_that_swaps_parts_gets_a_toast(site: Site) -> None:
     assert "io_signature_on" in text
 
 
-async def test_without_the_database_the_answer_is_503_in_every_dialect(keyring: Keyring) -> None:
-    url = with_database(os.environ["PARTNERHUB_TEST_SERVER"], "test_never")
+async def test_without_the_database_the_answer_is_503_in_every_dialect(
+    database_url: str, keyring: Keyring
+) -> None:
+    url = with_database(database_url, "test_never")
     database = Database(url, name="away", min_size=0)
     await database.pool.open()
     database.pool.timeout = 0.2
