@@ -16,6 +16,7 @@ from typing import Literal
 import uvicorn
 import uvloop
 
+from partnerhub.channels.access import MetaAccess
 from partnerhub.gateway.app import Gateway, GatewayConfig, Style, create_gateway
 from partnerhub.kit import logs
 from partnerhub.kit.crypto import Keyring
@@ -23,8 +24,13 @@ from partnerhub.kit.database import Database
 from partnerhub.kit.http import AddressPolicy, HttpClient
 from partnerhub.kit.mail import MailServer, Security
 from partnerhub.ledger.gate import Gate
+from partnerhub.messaging.services import RouteBook
+from partnerhub.messaging.settle import Settler
+from partnerhub.meta import MetaClient
 from partnerhub.settings import Settings
 from partnerhub.webhooks.sender import Sender
+from partnerhub.worker.app import Worker
+from partnerhub.worker.registry import Means
 
 Service = Literal["hub", "gateway", "worker"]
 Application = Callable[..., Awaitable[None]]
@@ -119,6 +125,46 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         )
 
 
+def meta_client(settings: Settings, http: HttpClient) -> MetaClient:
+    """Return the client of Meta's Graph API."""
+    return MetaClient(
+        http,
+        app_id=settings.meta_app_id,
+        app_secret=settings.meta_app_secrets[0],
+        base_url=settings.meta_graph_url,
+        version=settings.meta_graph_version,
+        media_origins=(settings.meta_media_url,),
+    )
+
+
+@asynccontextmanager
+async def open_worker(settings: Settings) -> AsyncIterator[Worker]:
+    """Build the worker with its sender and its settler."""
+    keyring = keyring_of(settings)
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(open_database(settings, name="worker"))
+        sender = await stack.enter_async_context(
+            open_sender(settings, database, keyring, name=f"worker {socket.gethostname()}", claims=True)
+        )
+        to_meta = await stack.enter_async_context(HttpClient(policy=AddressPolicy.TRUSTED))
+        yield Worker(
+            means=Means(
+                database=database,
+                mail_server=mail_server_of(settings),
+                meta=MetaAccess(
+                    meta=meta_client(settings, to_meta),
+                    keyring=keyring,
+                    system_token=settings.meta_system_token,
+                ),
+                routes=RouteBook(database, keyring, system_token=settings.meta_system_token),
+                hub_url=settings.hub_url,
+            ),
+            sender=sender,
+            settler=Settler(database),
+            metrics_token=settings.metrics_token,
+        )
+
+
 class _Server(uvicorn.Server):
     """Ends with 0 after a signal: a clean stop is no accident to report to the parent."""
 
@@ -172,6 +218,9 @@ async def _serve(settings: Settings, service: Service) -> None:
         case "gateway":
             async with open_gateway(settings) as gateway:
                 await run_application(gateway, host=settings.gateway_host, port=settings.gateway_port)
+        case "worker":
+            async with open_worker(settings) as worker:
+                await run_application(worker, host=settings.worker_host, port=settings.worker_port)
 
 
 def serve(settings: Settings, service: Service) -> None:

@@ -73,49 +73,59 @@ class _Run:
         values["database_url"] = await self._start_database()
         if self.options.is_demo:
             values |= self._demo_values()
-            await self._start_own(
-                "mailbox",
-                MailboxProcess(
-                    smtp_port=self.ports["smtp"],
-                    http_port=self.ports["mailbox"],
-                    folder=str(self.folder / "mailbox"),
-                ),
-                ready=f"{self.url('mailbox')}/api/messages",
-            )
-            await self._start_own(
-                "simulator",
-                SimulatorProcess(
-                    port=self.ports["simulator"],
-                    app_id=installation.META_APP_ID,
-                    app_secret=self.secrets.meta_app_secret,
-                    system_user_token=self.secrets.meta_system_token,
-                    data_file=str(self.folder / "simulator.sqlite"),
-                ),
-                ready=f"{self.url('simulator')}/healthz",
-            )
         environment = installation.environment_of(values)
         # Every problem of the settings is told here, once, and not by three processes at the same time.
         settings = settings_module.load({**os.environ, **environment})
-        for service, port in (
-            ("gateway", settings.gateway_port),
-            ("hub", settings.hub_port),
-            ("worker", settings.worker_port),
-        ):
-            count = settings.processes if service != "worker" else 1
-            for _ in range(count):
-                await self.supervisor.start(
-                    Child(
-                        service=service,
-                        command=python("-m", "partnerhub.cli", "serve", service),
-                        environment=environment,
-                        grace_seconds=20.0,
-                        ready=_answers(f"http://127.0.0.1:{port}/readyz"),
-                    )
-                )
+        async with asyncio.TaskGroup() as starting:
+            if self.options.is_demo:
+                starting.create_task(self._start_mailbox())
+                starting.create_task(self._start_simulator())
+            for service, port, count in (
+                ("gateway", settings.gateway_port, settings.processes),
+                ("hub", settings.hub_port, settings.processes),
+                ("worker", settings.worker_port, 1),
+            ):
+                for _ in range(count):
+                    starting.create_task(self._start_service(service, port, environment))
         if self.options.is_demo:
             await self._start_sample(settings)
         else:
             self._tell({"hub": settings.hub_url, "gateway": settings.gateway_url})
+
+    async def _start_service(self, service: str, port: int, environment: dict[str, str]) -> None:
+        await self.supervisor.start(
+            Child(
+                service=service,
+                command=python("-m", "partnerhub.cli", "serve", service),
+                environment=environment,
+                grace_seconds=20.0,
+                ready=_answers(f"http://127.0.0.1:{port}/readyz"),
+            )
+        )
+
+    async def _start_mailbox(self) -> None:
+        await self._start_own(
+            "mailbox",
+            MailboxProcess(
+                smtp_port=self.ports["smtp"],
+                http_port=self.ports["mailbox"],
+                folder=str(self.folder / "mailbox"),
+            ),
+            ready=f"{self.url('mailbox')}/api/messages",
+        )
+
+    async def _start_simulator(self) -> None:
+        await self._start_own(
+            "simulator",
+            SimulatorProcess(
+                port=self.ports["simulator"],
+                app_id=installation.META_APP_ID,
+                app_secret=self.secrets.meta_app_secret,
+                system_user_token=self.secrets.meta_system_token,
+                data_file=str(self.folder / "simulator.sqlite"),
+            ),
+            ready=f"{self.url('simulator')}/healthz",
+        )
 
     async def _start_database(self) -> str:
         outside = os.environ.get("DATABASE_URL", "")

@@ -67,6 +67,8 @@ def ensure(url: str) -> None:
                     )
                 )
                 connection.execute("grant create, usage on schema public to hub_owner")
+            # PostgreSQL lets everybody use this schema; nobody but the owner makes things in it.
+            connection.execute("revoke create on schema public from public")
         except psycopg.errors.InsufficientPrivilege as error:
             text = ";\n".join(part.as_string(connection) for part in statements(login))
             raise RolesMissing(f"An administrator must run this once:\n{text};") from error

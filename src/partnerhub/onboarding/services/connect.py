@@ -24,6 +24,7 @@ from zoneinfo import available_timezones
 from partnerhub.channels import errors as channel_errors
 from partnerhub.channels import queries as channel_queries
 from partnerhub.channels.access import open_access
+from partnerhub.channels.jobs import ask_for_templates
 from partnerhub.channels.life_cycle import Stage
 from partnerhub.channels.schemas import Channel
 from partnerhub.channels.services import (
@@ -37,7 +38,7 @@ from partnerhub.channels.services import (
     update_channel,
 )
 from partnerhub.identity.schemas import Actor, ActorKind
-from partnerhub.kit import clock, jobs, logs
+from partnerhub.kit import clock, logs
 from partnerhub.kit.crypto import Keyring
 from partnerhub.kit.database import Database, Unit
 from partnerhub.kit.errors import HubError
@@ -61,7 +62,6 @@ _COEXISTENCE = "FINISH_WHATSAPP_BUSINESS_APP_ONBOARDING"
 _PIN_MISMATCH = 133005
 # Meta's default place has a word for people and none in the API.
 _META_DEFAULT_REGION = "US"
-SYNC_TEMPLATES_JOB = "channels.sync_templates"
 
 log = logs.get(__name__)
 
@@ -258,22 +258,18 @@ async def _register(connector: Connector, run: Run, partner: Partner, actor: Act
     if not channel.is_on_biz_app:
         region = partner.data_localization_region
         chosen = pin or kept_pin or f"{secrets.randbelow(1_000_000):06d}"
+        # Kept before the call: a PIN that Meta took and we forgot would lock the number's owner out.
+        sealed = connector.keyring.seal(chosen.encode(), place=connector.place_of_pin(channel.id))
+        await _write_facts(connector, channel, NumberFacts(pin_sealed=sealed))
         await meta.numbers.register(
             channel.external_id,
             token=token,
             pin=chosen,
             data_localization_region=None if region in {None, _META_DEFAULT_REGION} else region,
         )
-        async with connector.db.system() as unit:
-            sealed = connector.keyring.seal(chosen.encode(), place=connector.place_of_pin(channel.id))
-            await update_channel(
-                unit,
-                partner_id=channel.partner_id,
-                channel_id=channel.id,
-                facts=NumberFacts(
-                    pin_sealed=sealed, data_localization_region=region, meta_status="CONNECTED"
-                ),
-            )
+        await _write_facts(
+            connector, channel, NumberFacts(data_localization_region=region, meta_status="CONNECTED")
+        )
     await _advance(connector, channel, Stage.RUNNING, actor)
     number = await meta.numbers.get(channel.external_id, token=token)
     async with connector.db.system() as unit:
@@ -288,14 +284,17 @@ async def _register(connector: Connector, run: Run, partner: Partner, actor: Act
         )
         if partner.payment_model == "partner_paid":
             await grant_permission(unit, partner_id=channel.partner_id, channel_id=channel.id, actor=actor)
-        await jobs.defer(
-            unit, SYNC_TEMPLATES_JOB, key=f"{SYNC_TEMPLATES_JOB}:{channel.waba_id}", waba_id=channel.waba_id
-        )
+        await ask_for_templates(unit, partner_id=channel.partner_id, waba_id=channel.waba_id)
         await unit.execute(
             "update onboarding_run set step = %s, error_code = null, error_message = null, modified_at = %s"
             " where id = %s",
             (Step.DONE.value, clock.now(), run.id),
         )
+
+
+async def _write_facts(connector: Connector, channel: Channel, facts: NumberFacts) -> None:
+    async with connector.db.system() as unit:
+        await update_channel(unit, partner_id=channel.partner_id, channel_id=channel.id, facts=facts)
 
 
 async def _advance(connector: Connector, channel: Channel, stage: Stage, actor: Actor) -> None:

@@ -1,7 +1,5 @@
 -- What every later file uses: schemas, the tenant rule, day partitions.
 create schema if not exists jobs;
-grant usage on schema public to hub_tenant, hub_system, hub_jobs;
-revoke create on schema public from public;
 
 -- The partner and client that this transaction acts for; null (no rows at all) when none is set.
 create function app_partner() returns text language sql stable parallel safe as

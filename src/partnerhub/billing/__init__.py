@@ -1,0 +1,1 @@
+"""What follows from a balance: for now, telling the owners when it runs low."""
