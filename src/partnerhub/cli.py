@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import getpass
+import os
 import secrets
 import sys
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +20,7 @@ from rich.table import Table
 from partnerhub import app as application
 from partnerhub import settings as settings_module
 from partnerhub.demo import run as demo
-from partnerhub.demo.supervisor import ChildFailed
+from partnerhub.demo.supervisor import ChildFailed, python
 from partnerhub.identity import services as identity
 from partnerhub.identity.queries import find_user_by_email
 from partnerhub.identity.schemas import Actor, ActorKind
@@ -50,6 +52,15 @@ for name, group in {
     "rates": rates,
 }.items():
     cli.add_typer(group, name=name)
+
+
+class Service(StrEnum):
+    """The services of an installation."""
+
+    HUB = "hub"
+    GATEWAY = "gateway"
+    WORKER = "worker"
+
 
 _ACTOR = Actor(kind=ActorKind.OPERATOR, id="command-line", name=f"command line ({getpass.getuser()})")
 
@@ -88,9 +99,11 @@ def run(
 
 
 @cli.command()
-def serve(service: Annotated[application.Service, typer.Argument(help="hub, gateway or worker")]) -> None:
+def serve(service: Annotated[Service, typer.Argument(help="hub, gateway or worker")]) -> None:
     """Run one service of an installation in this process."""
-    application.serve(settings_module.load(), service)
+    # A fresh interpreter loads what the service needs and nothing of the command line.
+    command = python("-m", f"partnerhub.app.{service.value}")
+    os.execv(command[0], command)  # noqa: S606 - our own interpreter, no shell
 
 
 @cli.command()

@@ -96,7 +96,7 @@ class _Run:
         await self.supervisor.start(
             Child(
                 service=service,
-                command=python("-m", "partnerhub.cli", "serve", service),
+                command=python("-m", f"partnerhub.app.{service}"),
                 environment=environment,
                 grace_seconds=20.0,
                 ready=_answers(f"http://127.0.0.1:{port}/readyz"),

@@ -1,0 +1,83 @@
+"""Running one application in this process until SIGTERM or SIGINT.
+
+Then it drains: the server stops accepting, requests in hand finish, the lifespan ends, what waits is written.
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+import uvloop
+
+from partnerhub import settings as settings_module
+from partnerhub.kit import logs
+from partnerhub.settings import Settings
+
+Application = Callable[..., Awaitable[None]]
+
+_DRAIN_SECONDS = 15
+
+
+class _Server(uvicorn.Server):
+    """Ends with 0 after a signal: a clean stop is no accident to report to the parent."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {
+            number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Bind a port that several processes of one service share."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    sock.bind((host, port))
+    sock.set_inheritable(True)
+    return sock
+
+
+async def run_application(application: Application, *, host: str, port: int) -> None:
+    """Serve an application until a signal; returns when its lifespan has ended."""
+    config = uvicorn.Config(
+        application,
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        date_header=True,
+        proxy_headers=False,  # ours to judge: web.wrapper knows the trusted networks
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=_DRAIN_SECONDS,
+        backlog=2_048,
+    )
+    await _Server(config).serve(sockets=[listen(host, port)])
+
+
+def run_process(service: str, main: Callable[[Settings], Coroutine[Any, Any, None]]) -> None:
+    """Read the settings, set up logs and run a service; every wrong setting is listed on the way out."""
+    try:
+        settings = settings_module.load()
+    except settings_module.SettingsWrong as error:
+        sys.exit("\n".join(error.problems))
+    logs.configure(process=service, level=settings.log_level, readable=settings.readable_logs)
+    uvloop.run(main(settings))
