@@ -63,22 +63,23 @@ def build(*, force: bool = False) -> bool:
     return True
 
 
-def source_stamp() -> str:
+def source_stamp(package: Path = PACKAGE) -> str:
     """Return one hash over everything the result depends on: our sources, the lock and every template."""
     digest = hashlib.sha256()
-    for path in _source_files():
-        digest.update(path.relative_to(PACKAGE).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    for path in _source_files(package):
+        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
 
 
-def _source_files() -> Iterator[Path]:
+def _source_files(package: Path) -> Iterator[Path]:
+    sources = package / "ui" / "assets"
     for name in ("package.json", "package-lock.json", ".npmrc", "icons.json"):
-        yield SOURCES / name
+        yield sources / name
     for folder in _OURS:
-        yield from sorted(path for path in (SOURCES / folder).rglob("*") if path.is_file())
+        yield from sorted(path for path in (sources / folder).rglob("*") if path.is_file())
     # Tailwind keeps only the utilities that some template uses: a new class in a door changes the styles.
-    yield from sorted(path for path in PACKAGE.rglob("*.html") if "node_modules" not in path.parts)
-    yield Path(__file__)
+    yield from sorted(path for path in package.rglob("*.html") if "node_modules" not in path.parts)
+    yield package / "ui" / "build.py"
 
 
 def _built_stamp() -> str | None:

@@ -15,7 +15,7 @@ from litestar import Request, Response, Router, get, post
 from litestar.datastructures import State
 from litestar.enums import MediaType, RequestEncodingType
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import Body
+from litestar.params import Body, FromPath, FromQuery
 
 from partnerhub.kit import clock
 from partnerhub.ui import policy
@@ -256,7 +256,7 @@ async def accounts(request: Request[None, None, State]) -> Response[str]:
 
 
 @get("/list/{account_id:str}")
-async def account(request: Request[None, None, State], account_id: str) -> Response[str]:
+async def account(request: Request[None, None, State], account_id: FromPath[str]) -> Response[str]:
     """Show one account: in the drawer, or as a page where there is no script."""
     one = next((a for a in _ACCOUNTS if a.id == account_id), _ACCOUNTS[0])
     name = "account_part.html" if _is_fragment(request) else "account.html"
@@ -380,7 +380,7 @@ async def popup(request: Request[None, None, State]) -> Response[str]:
 
 
 @get("/search")
-async def search(request: Request[None, None, State], q: str = "") -> list[dict[str, str]]:  # noqa: ARG001 - the palette's interface
+async def search(request: Request[None, None, State], q: FromQuery[str] = "") -> list[dict[str, str]]:  # noqa: ARG001 - the palette's interface
     """Answer the palette with accounts."""
     return [
         {"label": one.name, "hint": one.id, "href": f"{GALLERY_PATH}/list/{one.id}", "group": "Accounts"}

@@ -92,9 +92,9 @@ def environment(packages: Mapping[str, Path], *, auto_reload: bool = False) -> E
     return env
 
 
-def render(env: Environment, name: str, *, frame: Frame, **values: object) -> str:
+def render(env: Environment, template: str, /, *, frame: Frame, **values: object) -> str:
     """Render a page or a part of one for a request."""
-    return env.get_template(name).render(frame=frame, **values)
+    return env.get_template(template).render(frame=frame, **values)
 
 
 def palette_items(groups: Iterable[LinkGroup]) -> list[dict[str, str]]:

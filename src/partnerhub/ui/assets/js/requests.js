@@ -18,7 +18,7 @@ document.addEventListener("htmx:after:settle", (event) => {
 function failed() {
   const template = document.getElementById("request-failed");
   const toaster = document.getElementById("toaster");
-  if (template && toaster && !toaster.querySelector("[data-request-failed]")) {
+  if (template && toaster && !toaster.querySelector('[data-request-failed]:not([aria-hidden="true"])')) {
     toaster.append(template.content.cloneNode(true));
   }
 }

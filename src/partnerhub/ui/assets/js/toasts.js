@@ -2,6 +2,7 @@
 // pile; an error stays until it is dismissed; at most three are shown.
 const LIFE = 4000;
 const MOST = 3;
+const fleeting = (toast) => toast.hasAttribute("data-life");
 const toaster = () => document.getElementById("toaster");
 
 function dismiss(toast) {
@@ -13,7 +14,7 @@ function dismiss(toast) {
 }
 
 function arm(toast) {
-  if (toast.dataset.armed || !toast.dataset.life) return;
+  if (toast.dataset.armed || !fleeting(toast)) return;
   toast.dataset.armed = "1";
   const tick = () => {
     if (!toast.isConnected) return;
@@ -29,7 +30,7 @@ function settle() {
   // Old successes leave first; errors are kept as long as possible.
   const surplus = shown.length - MOST;
   if (surplus > 0) {
-    const order = [...shown.filter((t) => t.dataset.life), ...shown.filter((t) => !t.dataset.life)];
+    const order = [...shown.filter(fleeting), ...shown.filter((toast) => !fleeting(toast))];
     order.slice(0, surplus).forEach(dismiss);
   }
 }
