@@ -31,7 +31,7 @@ from partnerhub.ledger.snapshots import load_prices
 
 _log = logs.get(__name__)
 _PRICES_EVERY_SECONDS: Final = 60.0  # also without a notification, should one be lost
-_RETRY_SECONDS: Final = 1.0  # for the second try, so that callers soon hear that the database is away
+_CONNECT_SECONDS: Final = 1.0  # twice that, and callers hear that the database is away
 _LONGEST_NAME: Final = 512
 # What a later try may mend: the server gone, hung, in failover, or this transaction chosen as a victim.
 _AWAY: Final = (
@@ -257,8 +257,7 @@ class Gate:
         pause = 0.0
         while batch:
             try:
-                async with asyncio.timeout(self._patience if pause == 0 else _RETRY_SECONDS):
-                    rows = await self._commit([waiting.item for waiting in batch])
+                rows = await self._commit([waiting.item for waiting in batch])
             except _AWAY as error:
                 # Gone, or chosen as a victim. What was committed unseen is answered by its key.
                 _log.warning("gate_retries", items=len(batch), error=repr(error))
@@ -290,7 +289,7 @@ class Gate:
         pause = 0.05
         while self._is_open and not self._waiting:
             try:
-                async with asyncio.timeout(_RETRY_SECONDS), self._db.system():
+                async with asyncio.timeout(_CONNECT_SECONDS), self._db.system():
                     pass
             except _AWAY:
                 await asyncio.sleep(pause)
@@ -302,7 +301,8 @@ class Gate:
     async def _commit(self, items: Sequence[_Item]) -> list[_Row]:
         for n, item in enumerate(items):
             item.n = n
-        async with self._db.system() as unit:
+        async with asyncio.timeout(_CONNECT_SECONDS) as limit, self._db.system() as unit:
+            limit.reschedule(asyncio.get_running_loop().time() + self._patience)
             rows = await unit.fetch_all(
                 _Row,
                 "select n, answer, micros, partner_id, currency from ledger_gate(%s::jsonb, %s, %s)",

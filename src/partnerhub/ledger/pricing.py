@@ -59,7 +59,7 @@ def zone(name: str) -> tzinfo:
     """Return the time zone, or UTC for a name that is none: a status must be settled all the same."""
     try:
         return ZoneInfo(name)
-    except (OSError, ValueError):  # not found, or not a name at all
+    except (OSError, LookupError, ValueError):  # not found, or not a name at all
         return UTC
 
 

@@ -9,7 +9,6 @@ from uuid import UUID
 
 from partnerhub.kit.money import Micros
 
-
 NOTHING = Micros(0)
 
 

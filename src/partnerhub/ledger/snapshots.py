@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import replace
 from uuid import UUID
 
 from partnerhub.kit.database import Unit
 from partnerhub.ledger.pricing import Prices
-from partnerhub.ledger.schemas import Market, MetaRule, PriceRule, Rate
+from partnerhub.ledger.schemas import Market, MetaRule, PriceRule, Rate, RuleOp
 
 # Immutable values under the random id of the change that made them: safe to share, whatever the database.
 _KEPT = 4
@@ -15,7 +16,9 @@ _loaded: OrderedDict[UUID, Prices] = OrderedDict()
 
 
 async def load_prices(unit: Unit) -> Prices:
-    """Return the prices as they are now."""
+    """Return the prices as they are now. A system unit: a tenant's would lack the rules of others."""
+    if unit.partner_id is not None:
+        raise ValueError("Prices are loaded in a system unit.")
     version: UUID | None = await unit.fetch_value("select id from price_change order by seq desc limit 1")
     if version is not None and version in _loaded:
         _loaded.move_to_end(version)
@@ -66,7 +69,7 @@ async def _meta_rules(unit: Unit) -> list[MetaRule]:
 
 
 async def _price_rules(unit: Unit) -> list[PriceRule]:
-    return await unit.fetch_all(
+    rows = await unit.fetch_all(
         PriceRule,
         """
         select op, value, priority, lower(valid) as since, upper(valid) as until, partner_id, currency,
@@ -74,3 +77,4 @@ async def _price_rules(unit: Unit) -> list[PriceRule]:
         from price_rule order by priority, id
         """,
     )
+    return [replace(row, op=RuleOp(row.op)) for row in rows]
