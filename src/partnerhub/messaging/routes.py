@@ -78,6 +78,11 @@ class RouteBook:
         self._by_key.clear()
         self._by_phone.clear()
 
+    def knows(self, key: str) -> bool:
+        """Say whether an answer for this key is remembered, whichever it is."""
+        digest = fingerprint(key)
+        return digest in self._by_key or digest in self._unknown
+
     async def by_key(self, key: str) -> LiveRoute | None:
         """Return the route of a channel key, or None for a key that is unknown or revoked.
 

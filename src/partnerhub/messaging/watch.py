@@ -29,8 +29,8 @@ _log = logs.get(__name__)
 class Watch:
     """Listens on channels of the database and forgets on their word.
 
-    `handlers` get the payload of their channel. `on_gap` is called whenever notifications may have been
-    missed, that is after every (re)connection: everything remembered must go then.
+    `handlers` get the payload of their channel. `on_gap` is called when it hears again after a silence, and
+    at first: notifications may have been missed, so everything remembered must go.
     """
 
     def __init__(
@@ -81,7 +81,6 @@ class Watch:
     async def _listen(self) -> None:
         async with self._database.listen(*self._handlers) as connection:
             self.connections += 1
-            self._on_gap()
             while True:
                 asked_at = monotonic()
                 async with asyncio.timeout(_ANSWER_SECONDS):
@@ -89,6 +88,8 @@ class Watch:
                     await connection.execute("select 1")
                 async for notification in connection.notifies(timeout=0):
                     self._handle(notification)
+                if not self.is_live:
+                    self._on_gap()
                 self._proven_at = asked_at
                 self._heard.set()
                 async for notification in connection.notifies(timeout=PING_SECONDS):
