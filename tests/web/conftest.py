@@ -65,14 +65,6 @@ class CodeForm:
     code: str = ""
 
 
-@dataclass(frozen=True)
-class Purse:
-    """An amount for the frame."""
-
-    currency: str
-    available: int
-
-
 @get("/api/v2/partners/{partner_id:str}/things", guards=[requires(scope=Scope.READ)])
 async def list_things(tenant: NamedDependency[Tenant], partner_id: FromPath[str]) -> PartnerJson:
     """Count what the tenant sees."""
@@ -304,9 +296,6 @@ def make_application(
     pages = _pages(is_secure)
     jar = pages.jar
 
-    async def read_balance(_unit: object, _partner_id: str) -> Purse:
-        return Purse("EUR", 1_284_500_000)
-
     menu = (
         Section((Entry(N_("Things"), "/dashboard/things", "phone"),)),
         Section((Entry(N_("Keys"), "/dashboard/owners", "key-round", is_for_owners=True),), N_("Build")),
@@ -316,8 +305,9 @@ def make_application(
         db=database,
         credentials=Credentials(database, token_keys=partners.TokenKeys(keyring)),
         browsers=Browsers(jar, FORM_KEY, ("http://hub.example",)),
-        frames=FrameSource(database, pages, {Hub.PARTNER: menu}, read_balance),
+        frames=FrameSource(database, pages, {Hub.PARTNER: menu}),
         outside=Outside(
+            public_url="http://hub.example",
             is_secure=is_secure,
             trusted_proxies=trusted_proxies,
             max_body_bytes=1_000,

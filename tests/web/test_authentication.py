@@ -8,9 +8,11 @@ import aiohttp
 import pytest
 
 from partnerhub.identity import services as identity
-from partnerhub.identity.schemas import CodePurpose, Hub
+from partnerhub.identity.schemas import SYSTEM, CodePurpose, Hub
 from partnerhub.kit.crypto import Keyring
 from partnerhub.kit.database import Database
+from partnerhub.kit.money import Micros
+from partnerhub.ledger.services import open_wallet, top_up
 from partnerhub.partners import services as partners
 from partnerhub.ui.frame import CSRF_FIELD, CSRF_HEADER
 from partnerhub.web.limits import CallLimiter
@@ -184,7 +186,19 @@ async def test_open_pages_know_a_person_only_where_they_say_so(site: Site) -> No
 
 
 async def test_the_frame_names_partner_balance_person_and_menu(site: Site) -> None:
-    cookies = await site.owner(brand_name="Größe & Söhne")
+    partner = await make_partner(site.db, brand_name="Größe & Söhne")
+    member = await make_member(site.db, partner=partner, name="Ada Example")
+    cookies = await site.session(member.user_id, partner.id)
+    async with site.db.system() as unit:
+        await open_wallet(unit, partner_id=partner.id, currency="EUR")
+        await top_up(
+            unit,
+            partner_id=partner.id,
+            currency="EUR",
+            amount_micros=Micros(1_284_509_900),
+            key="test",
+            actor=SYSTEM,
+        )
     async with site.http.get(
         "/dashboard/things", cookies={**cookies, "lang": "de", "theme": "dark"}
     ) as answer:

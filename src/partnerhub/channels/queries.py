@@ -114,6 +114,15 @@ async def find_client_by_email(unit: Unit, *, partner_id: str, email: str) -> Cl
     )
 
 
+async def list_clients_of_user(unit: Unit, *, user_id: str) -> list[Client]:
+    """Return the clients a person signs in for, of every partner, oldest first; needs a system unit."""
+    return await unit.fetch_all(
+        Client,
+        sql.SQL("select {} from client where user_id = %s order by created_at, id").format(CLIENT_COLUMNS),
+        (user_id,),
+    )
+
+
 async def get_waba(unit: Unit, *, partner_id: str, waba_id: str) -> Waba:
     """Return one WABA account. Raises: WabaUnknown."""
     waba = await unit.fetch_one(

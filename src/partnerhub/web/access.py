@@ -115,6 +115,37 @@ ROWS: Mapping[str, Row] = {
     # looks and static files
     "POST /preferences": OPEN,
     "GET /static": OPEN,
+    # coming in and going out
+    "GET /": OPEN,
+    **{
+        f"{operation[0]} {prefix}{operation[1]}": OPEN
+        for prefix in ("", "/client", "/operator")
+        for operation in (
+            ("GET", "/sign-in"),
+            ("POST", "/sign-in"),
+            ("POST", "/sign-out"),
+            ("GET", "/forgot-password"),
+            ("POST", "/forgot-password"),
+            ("GET", "/reset-password"),
+            ("POST", "/reset-password"),
+        )
+    },
+    "GET /switch": PARTNER_PAGE,
+    "POST /switch": PARTNER_PAGE,
+    # one's own account, in each hub
+    **{
+        f"{operation[0]} {prefix}{operation[1]}": row
+        for prefix, row in (("", PARTNER_PAGE), ("/client", CLIENT_PAGE), ("/operator", OPERATOR_PAGE))
+        for operation in (
+            ("GET", "/account"),
+            ("POST", "/account/password"),
+            ("POST", "/account/sessions/end-others"),
+            ("POST", "/codes"),
+        )
+    },
+    "POST /account/sessions/{session_id}/end": PARTNER_OBJECT_PAGE,
+    "POST /client/account/sessions/{session_id}/end": CLIENT_PAGE,
+    "POST /operator/account/sessions/{session_id}/end": OPERATOR_PAGE,
 }
 
 

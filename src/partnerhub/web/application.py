@@ -12,6 +12,7 @@ from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.handlers import BaseRouteHandler
 
+from partnerhub.identity.passwords import STANDARD
 from partnerhub.kit.database import Database
 from partnerhub.web.access import operations_of
 from partnerhub.web.authentication import Authentication, Browsers
@@ -32,6 +33,7 @@ Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 class Outside:
     """How the process stands in the network."""
 
+    public_url: str
     is_secure: bool
     trusted_proxies: Sequence[str] = ()
     max_body_bytes: int = 1024 * 1024
@@ -63,8 +65,9 @@ def build(
 ) -> Application:
     """Build an application of these routes.
 
-    Handlers may ask for `db`, `tenant`, `page`, `frames`, `browsers` and every name in `dependencies`
-    (values, given as they are). `hot_operations` declares hot routes (`POST /messages`) to the access matrix.
+    Handlers may ask for `db`, `tenant`, `page`, `frames`, `browsers`, `passwords`, `public_url` and for every
+    name in `dependencies` (values, given as they are). `hot_operations` declares hot routes to the access
+    matrix (`POST /messages`).
     Raises: RouteUnguarded.
     """
 
@@ -79,7 +82,14 @@ def build(
             said.body, status_code=said.status, media_type=said.media_type, headers=dict(said.headers)
         )
 
-    given = {"db": db, "frames": frames, "browsers": browsers, **(dependencies or {})}
+    given = {
+        "db": db,
+        "frames": frames,
+        "browsers": browsers,
+        "passwords": STANDARD,
+        "public_url": outside.public_url,
+        **(dependencies or {}),
+    }
     app = Litestar(
         list(handlers),
         middleware=[

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from litestar.di import NamedDependency
 
 from partnerhub.channels import queries as channel_queries
 from partnerhub.identity.schemas import Hub
-from partnerhub.kit.database import Database, Unit
+from partnerhub.kit.database import Database
+from partnerhub.ledger import queries as ledger_queries
 from partnerhub.partners import queries as partner_queries
 from partnerhub.ui import formats
 from partnerhub.ui.frame import Balance, Frame, Link, LinkGroup, Person
@@ -24,24 +24,6 @@ _KINDS = {Hub.PARTNER: N_("Partner Hub"), Hub.CLIENT: N_("Client Hub"), Hub.OPER
 _ROLES = {"owner": N_("Owner"), "member": N_("Member")}
 
 
-class Money(Protocol):
-    """An amount as the frame shows it."""
-
-    @property
-    def currency(self) -> str:
-        """ISO code."""
-        ...
-
-    @property
-    def available(self) -> int:
-        """Millionths that may be spent."""
-        ...
-
-
-BalanceReader = Callable[[Unit, str], Awaitable[Money | None]]
-"""Reads a partner's balance in a tenant unit; None where there is no wallet."""
-
-
 @dataclass(frozen=True)
 class FrameSource:
     """What the frames of a process are filled from."""
@@ -49,7 +31,6 @@ class FrameSource:
     db: Database
     pages: Pages
     menus: Mapping[Hub, Menu] = field(default_factory=dict)
-    read_balance: BalanceReader | None = None
     balance_href: str | None = None
 
     async def fill(self, request: HubRequest) -> Frame:
@@ -96,20 +77,21 @@ class FrameSource:
             return client.name, None, ()
         async with self.db.tenant(session.partner_id) as unit:
             partner = await partner_queries.get_partner(unit, partner_id=session.partner_id)
-            money = await self.read_balance(unit, partner.id) if self.read_balance else None
+            wallets = await ledger_queries.get_balance(unit, partner_id=partner.id)
         async with self.db.system() as unit:
             places = await partner_queries.list_memberships(unit, user_id=session.user_id)
         others: tuple[Link, ...] = ()
         if len(places) > 1:
             others = (Link(label=translate(N_("Switch partner")), href=HUBS[Hub.PARTNER].switch),)
-        balance = None
-        if money is not None and partner.payment_model == "partner_paid":
-            balance = Balance(
-                label=translate(N_("Balance")),
-                text=formats.amount(money.available, money.currency, frame.language),
-                href=self.balance_href,
-                tone="bad" if money.available <= 0 else "neutral",
-            )
+        wallet = next((wallet for wallet in wallets if wallet.currency == partner.currency), None)
+        if wallet is None or partner.payment_model != "partner_paid":
+            return partner.brand_name, None, others
+        balance = Balance(
+            label=translate(N_("Balance")),
+            text=formats.amount(wallet.available, wallet.currency, frame.language),
+            href=self.balance_href,
+            tone="bad" if wallet.available <= 0 else "neutral",
+        )
         return partner.brand_name, balance, others
 
 

@@ -13,11 +13,15 @@ from partnerhub.identity.schemas import Hub
 
 @dataclass(frozen=True)
 class HubFacts:
-    """Addresses and cookie of one hub."""
+    """Addresses and cookie of one hub; `prefix` begins its own pages and is empty for the Partner Hub."""
 
+    prefix: str
     home: str
     sign_in: str
     sign_out: str
+    forgot_password: str
+    reset_password: str
+    codes: str
     account: str
     switch: str
     cookie: str
@@ -25,9 +29,13 @@ class HubFacts:
 
 def _facts(home: str, prefix: str, cookie: str) -> HubFacts:
     return HubFacts(
+        prefix=prefix,
         home=home,
         sign_in=f"{prefix}/sign-in",
         sign_out=f"{prefix}/sign-out",
+        forgot_password=f"{prefix}/forgot-password",
+        reset_password=f"{prefix}/reset-password",
+        codes=f"{prefix}/codes",
         account=f"{prefix}/account",
         switch=f"{prefix}/switch",
         cookie=cookie,
