@@ -13,10 +13,11 @@ refusal, so that it can be passed on verbatim, and raise only when there is no w
 `is_signed` checks the signature of a callback on its raw bytes.
 """
 
+from partnerhub.meta.accounts import ACCOUNT_FIELDS, NUMBER_FIELDS
 from partnerhub.meta.client import MetaClient
 from partnerhub.meta.codes import BY_CODE, TABLE, ErrorCode, RetryClass, classify, find_code
 from partnerhub.meta.errors import InvalidGraphPath, MediaUrlRefused, MetaError
-from partnerhub.meta.graph import GraphAnswer
+from partnerhub.meta.graph import Graph, GraphAnswer
 from partnerhub.meta.media import MAX_MEDIA_BYTES, MEDIA_ORIGIN, MEDIA_PATH
 from partnerhub.meta.numbers import DATA_LOCALIZATION_REGIONS
 from partnerhub.meta.shapes import (
@@ -46,11 +47,13 @@ from partnerhub.meta.shapes import (
 from partnerhub.meta.signatures import appsecret_proof, is_signed, sign_callback
 
 __all__ = [
+    "ACCOUNT_FIELDS",
     "BY_CODE",
     "DATA_LOCALIZATION_REGIONS",
     "MAX_MEDIA_BYTES",
     "MEDIA_ORIGIN",
     "MEDIA_PATH",
+    "NUMBER_FIELDS",
     "TABLE",
     "Account",
     "AppSubscription",
@@ -61,6 +64,7 @@ __all__ = [
     "CreditAllocation",
     "CreditLine",
     "ErrorCode",
+    "Graph",
     "GraphAnswer",
     "HealthStatus",
     "InvalidGraphPath",

@@ -22,7 +22,7 @@ class MetaClient:
 
     `http` should have the policy `TRUSTED`: the base URL is the operator's choice. `media_origins` are the
     only hosts besides it that ever get a token. A GET is tried again up to `retries` times while Meta is
-    down.
+    down. `graph` is there for those who bring their own shapes.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class MetaClient:
         retries: int = 2,
         backoff_seconds: float = 0.25,
     ) -> None:
-        self._graph = graph = Graph(
+        self.graph = graph = Graph(
             http,
             base_url=base_url,
             version=version,
@@ -72,7 +72,7 @@ class MetaClient:
 
         Raises: MetaError when there is no whole answer; InvalidGraphPath.
         """
-        return await self._graph.call(
+        return await self.graph.call(
             method,
             path,
             token=token,

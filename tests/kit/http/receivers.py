@@ -170,6 +170,13 @@ async def silent(visit: Visit) -> None:
     await visit.gone()
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for a state that other tasks bring about."""
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - the state announces nothing
+            await asyncio.sleep(0.001)
+
+
 class Names:
     """A resolver with fixed answers, by the first label of a name."""
 

@@ -72,12 +72,12 @@ async def test_a_dripping_answer_ends_at_the_total_deadline() -> None:
             await visit.send(b"x")
             await asyncio.sleep(0.01)
 
-    timeouts = Timeouts(first_byte_seconds=0.2, total_seconds=0.4)
+    timeouts = Timeouts(total_seconds=0.4)
     async with receiver(drip) as here, client(timeouts) as http:
         started = perf_counter()
         error = await failure(http, here.url())
         assert (error.phase, error.kind) == (Phase.ATTEMPT, FailureKind.TIMEOUT_TOTAL)
-        assert 0.35 < perf_counter() - started < 2
+        assert 0.35 < perf_counter() - started < 10
         assert error.answer is not None
         assert 1 <= len(error.answer.body) < 100
 
@@ -100,16 +100,16 @@ async def test_a_slow_but_timely_answer_is_fine() -> None:
         await visit.request()
         await asyncio.sleep(0.1)
         await visit.send(OK[:-1])
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.6)
         await visit.send(OK[-1:])
         await visit.gone()
 
-    timeouts = Timeouts(first_byte_seconds=0.19, total_seconds=2)
+    timeouts = Timeouts(first_byte_seconds=0.5, total_seconds=10)
     async with receiver(slow) as here, client(timeouts) as http:
         answer = await http.request("POST", here.url(), body=b"{}")
         assert answer.body == b"ok"
         assert answer.timings.first_byte_us >= 99_000
-        assert answer.timings.body_us >= 99_000
+        assert answer.timings.body_us >= 599_000
         assert answer.timings.total_us >= answer.timings.first_byte_us + answer.timings.body_us
 
 
@@ -127,7 +127,7 @@ async def test_each_exchange_on_a_kept_connection_has_its_own_deadline() -> None
             await http.request("POST", here.url(), timeouts=Timeouts(first_byte_seconds=0.1))
         assert caught.value.kind is FailureKind.TIMEOUT_FIRST_BYTE
         assert caught.value.timings.reused
-        assert perf_counter() - started < 2
+        assert perf_counter() - started < 10
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ async def test_the_next_address_is_tried_beside_one_that_is_slow() -> None:
         async with HttpClient(policy=AddressPolicy.PUBLIC_AND_LOOPBACK, resolver=names) as http:
             answer = await http.request("GET", f"http://two.example:{port}/")
         assert answer.peer_address == "127.0.0.1"
-        assert 250_000 <= answer.timings.connect_us < 3_000_000
+        assert 250_000 <= answer.timings.connect_us < 5_000_000
         server.close()
 
 

@@ -173,7 +173,7 @@ async def test_a_producer_that_stalls_ends_at_the_total_deadline() -> None:
         yield b"ab"
         await asyncio.Event().wait()
 
-    timeouts = Timeouts(first_byte_seconds=0.01, total_seconds=0.2)
+    timeouts = Timeouts(first_byte_seconds=0.01, total_seconds=0.5)
     async with receiver(always(OK)) as here, client(timeouts) as http:
         with pytest.raises(ExchangeError) as caught:
             await http.request("POST", here.url(), body=StreamBody(content=stalled(), length=4))
@@ -208,12 +208,12 @@ async def test_a_slow_peer_slows_the_producer_down() -> None:
 
 async def test_a_large_body_does_not_count_as_waiting_for_the_answer() -> None:
     async def script(visit: Visit) -> None:
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(1.0)
         await visit.request()
         await visit.send(OK)
         await visit.gone()
 
-    timeouts = Timeouts(first_byte_seconds=0.25, total_seconds=10)
+    timeouts = Timeouts(first_byte_seconds=0.8, total_seconds=20)
     async with receiver(script) as here, client(timeouts) as http:
         body = b"x" * 30_000_000
         assert (await http.request("POST", here.url(), body=body)).status == 200
@@ -354,7 +354,7 @@ async def test_a_stream_that_takes_too_long_raises_while_it_is_read() -> None:
         await visit.send(b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nhalf")
         await visit.gone()
 
-    async with receiver(script) as here, client(Timeouts(total_seconds=0.2)) as http:
+    async with receiver(script) as here, client(Timeouts(total_seconds=0.6)) as http:
         async with http.stream("GET", here.url()) as answer:
             with pytest.raises(ExchangeError) as caught:
                 await answer.read()

@@ -10,7 +10,8 @@ from typing import Final
 from partnerhub.kit.http.addresses import AddressPolicy
 from partnerhub.kit.http.answers import Timeouts
 from partnerhub.kit.http.bodies import StreamBody, sliced
-from partnerhub.kit.http.connection import Connection, Exchange
+from partnerhub.kit.http.connection import Connection
+from partnerhub.kit.http.exchange import Exchange
 from partnerhub.kit.http.heads import HeaderLines, encode_head
 from partnerhub.kit.http.pool import Origin
 from partnerhub.kit.http.urls import Target

@@ -14,9 +14,10 @@ from partnerhub.kit.boundary import refuse_network
 from partnerhub.kit.http.addresses import AddressPolicy
 from partnerhub.kit.http.answers import Answer, Headers, Limits, Timeouts, Timings
 from partnerhub.kit.http.calls import Body, Call, prepare, send_stream
-from partnerhub.kit.http.connection import BodyReader, Connection, Exchange
+from partnerhub.kit.http.connection import Connection
 from partnerhub.kit.http.connector import check_context, open_connection, verifying_context
 from partnerhub.kit.http.errors import ExchangeError, FailureKind, Phase
+from partnerhub.kit.http.exchange import BodyReader, Exchange
 from partnerhub.kit.http.heads import HeaderLines
 from partnerhub.kit.http.pool import Pool, PoolState, closed_error
 from partnerhub.kit.http.resolver import Resolver, SystemResolver

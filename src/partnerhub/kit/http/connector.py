@@ -16,8 +16,9 @@ from time import perf_counter
 from typing import Literal
 
 from partnerhub.kit.http.addresses import AddressPolicy, refusal
-from partnerhub.kit.http.connection import Connection, Exchange
+from partnerhub.kit.http.connection import Connection
 from partnerhub.kit.http.errors import ExchangeError, FailureKind, Phase
+from partnerhub.kit.http.exchange import Exchange
 from partnerhub.kit.http.resolver import Address, Resolver, literal
 from partnerhub.kit.http.urls import Target
 
