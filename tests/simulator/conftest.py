@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from playwright.async_api import Browser
 
 from partnerhub.simulator import SimulatorConfig
+from tests.browser import chromium
 from tests.simulator.harness import CONFIG, Meta, Receiver, Shop, listening, running, seed_shop
 
 
@@ -41,3 +43,10 @@ async def shop(meta: Meta) -> Shop:
 def data_file(tmp_path: Path) -> Path:
     """A data file that survives a restart."""
     return tmp_path / "simulator.db"
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    """A Chromium of the test's own."""
+    async with chromium() as started:
+        yield started

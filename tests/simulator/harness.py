@@ -194,9 +194,11 @@ async def running(config: SimulatorConfig) -> AsyncIterator[Meta]:
         task = asyncio.create_task(server.serve(sockets=[listener]))
         await until(lambda: server.started or task.done())
         async with aiohttp.ClientSession() as session:
-            yield Meta(f"http://127.0.0.1:{port}", session)
-        server.should_exit = True
-        await task
+            try:
+                yield Meta(f"http://127.0.0.1:{port}", session)
+            finally:
+                server.should_exit = True
+                await task
 
 
 @asynccontextmanager
@@ -205,12 +207,14 @@ async def listening() -> AsyncIterator[Receiver]:
     found = Receiver("")
     app = web.Application()
     app.router.add_route("*", "/{tail:.*}", found.handle)
-    runner = web.AppRunner(app)
+    runner = web.AppRunner(app, shutdown_timeout=1.0)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     found.url = f"http://127.0.0.1:{runner.addresses[0][1]}/webhook"
-    yield found
-    await runner.cleanup()
+    try:
+        yield found
+    finally:
+        await runner.cleanup()
 
 
 @dataclass

@@ -14,21 +14,26 @@ from litestar.datastructures import State
 from litestar.di import NamedDependency, Provide
 from litestar.exceptions import HTTPException
 from litestar.openapi.config import OpenAPIConfig
+from litestar.static_files import create_static_files_router
 
 from partnerhub.kit import logs
 from partnerhub.kit.errors import HubError
+from partnerhub.simulator import pages
 from partnerhub.simulator.admin import questions, routes
 from partnerhub.simulator.config import SimulatorConfig
 from partnerhub.simulator.core import Simulator
 from partnerhub.simulator.graph import dispatch
 from partnerhub.simulator.model import Json
+from partnerhub.simulator.signup import routes as signup
 
 log = logs.get(__name__)
 
 _PAGES = re.compile(
-    r"(?:/v\d+(?:\.\d+)?)?(/dialog(?:/.*)?|/(?:[a-z]{2}_[A-Z]{2}/)?sdk\.js)$"
-    r"|(/simulator(?:/.*)?|/phone(?:/.*)?|/static/simulator/.*|/healthz|/favicon\.ico|/)$"
+    r"(?:/v\d+(?:\.\d+)?)?(/dialog(?:/.*)?)"
+    r"|(?:/[a-z]{2}_[A-Z]{2})?(/sdk\.js)"
+    r"|(/simulator(?:/.*)?|/phone(?:/.*)?|/static/simulator/.*|/healthz|/favicon\.ico|/)"
 )
+"""Paths that are not Graph's; the groups hold them without version and language."""
 
 
 @get("/healthz", media_type=MediaType.JSON)
@@ -40,22 +45,30 @@ async def healthz(sim: NamedDependency[Simulator]) -> Json:
 
 def _error(
     request: Request[Any, Any, State], problem: Exception
-) -> Response[bytes]:  # Any: no user, no session
-    body: Json
+) -> Response[Any]:  # Any: no user, no session
+    fields: object = {}
     if isinstance(problem, HubError):
-        status, body = (
-            problem.status,
-            {"error": problem.code, "message": problem.message, "fields": problem.fields},
-        )
+        status, code, message, fields = problem.status, problem.code, problem.message, problem.fields
     elif isinstance(problem, HTTPException):
-        status, body = (
-            problem.status_code,
-            {"error": "invalid", "message": problem.detail, "fields": problem.extra or {}},
-        )
+        status, code, message, fields = problem.status_code, "invalid", problem.detail, problem.extra or {}
     else:
         log.error("simulator_page_crashed", path=request.url.path, exc_info=problem)
-        status, body = 500, {"error": "error", "message": "The simulator failed; see its log."}
+        status, code, message = 500, "error", "The simulator failed; see its log."
+    if "text/html" in request.headers.get("accept", ""):
+        shown = pages.page("problem.html", title="This did not work", message=message, code=code)
+        shown.status_code = status
+        return shown
+    body: Json = {"error": code, "message": message, "fields": fields}
     return Response(msgspec.json.encode(body), status_code=status, media_type=MediaType.JSON)
+
+
+def _is_foreign(scope: Any) -> bool:  # Any: ASGI's own untyped protocol
+    """Return whether a page of another origin asks for a change; curl and tests send no Origin."""
+    if scope["method"] in {"GET", "HEAD", "OPTIONS"}:
+        return False
+    headers = dict(scope["headers"])
+    origin = headers.get(b"origin")
+    return origin is not None and origin.split(b"://")[-1] != headers.get(b"host")
 
 
 class SimulatorApp:
@@ -66,6 +79,8 @@ class SimulatorApp:
         self._pages = Litestar(
             route_handlers=[
                 healthz,
+                *signup.HANDLERS,
+                create_static_files_router("/static/simulator", directories=[pages.STATIC_FOLDER]),
                 Router("/simulator", route_handlers=[*routes.HANDLERS, *questions.HANDLERS]),
             ],
             dependencies={"sim": Provide(lambda: self.simulator, sync_to_thread=False)},
@@ -82,7 +97,11 @@ class SimulatorApp:
             if page is None:
                 await dispatch.serve(self.simulator, scope, receive, send)
                 return
-            path = page.group(1) or page.group(2)
+            if _is_foreign(scope):
+                await send({"type": "http.response.start", "status": 403, "headers": []})
+                await send({"type": "http.response.body", "body": b"Another origin may not do this."})
+                return
+            path = page[1] or page[2] or page[3]
             inner: Any = {**scope, "path": path, "raw_path": path.encode()}  # Any: as above
             await self._pages(inner, receive, send)
         elif scope["type"] == "lifespan":

@@ -131,6 +131,8 @@ class Waba(Entity, kw_only=True):
     template_namespace: str = ""
     subscriptions: dict[str, WabaSubscription] = {}
     assigned_users: dict[str, list[str]] = {}
+    shared_with: list[str] = []
+    """Apps a business shared the account with by Embedded Signup."""
     primary_funding_id: str | None = None
     allocation_config_id: str | None = None
     is_enabled_for_insights: bool = False

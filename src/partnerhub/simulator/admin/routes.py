@@ -44,6 +44,7 @@ from partnerhub.simulator.model import (
     User,
     Waba,
 )
+from partnerhub.simulator.signup import flow
 
 
 @post("/seed", status_code=200)
@@ -361,7 +362,16 @@ def _number(sim: Simulator, number_id: str) -> Number:
     return number
 
 
+@post("/signups", status_code=200)
+async def sign_up(sim: NamedDependency[Simulator], data: JSONBody[flow.Finish]) -> flow.Finished:
+    """Finish an Embedded Signup without its dialog; a new number needs no verification code here."""
+    if data.number is not None and data.number.phone_number is not None and not data.number.code:
+        data.number.code = flow.verification_code(sim, flow.digits_of(data.number.phone_number))
+    return await flow.finish(sim, data)
+
+
 HANDLERS = [
+    sign_up,
     seed,
     put_app,
     put_business,

@@ -204,18 +204,6 @@ class ClockBody(Body, kw_only=True):
     shift_seconds: float | None = None
 
 
-class SignupBody(Body, kw_only=True):
-    """Finish an Embedded Signup without its dialog."""
-
-    app_id: str | Maybe = UNSET
-    business: BusinessBody = msgspec.field(default_factory=BusinessBody)
-    waba: WabaBody = msgspec.field(default_factory=WabaBody)
-    phone_number: str | None = None
-    """None gives no number, as with `FINISH_ONLY_WABA`."""
-    verified_name: str = "Acme Support"
-    is_on_biz_app: bool = False
-
-
 def apply(entity: Entity, body: Body, *, skip: frozenset[str] = frozenset()) -> None:
     """Copy every field that was given and that the entity has."""
     names = {field.name for field in msgspec.structs.fields(type(entity))}

@@ -6,7 +6,7 @@ from partnerhub.simulator.core import Simulator
 from partnerhub.simulator.errors import GraphError, invalid
 from partnerhub.simulator.graph import fields, wabas
 from partnerhub.simulator.graph.call import Call
-from partnerhub.simulator.model import Allocation, Business, Json, Token, Waba
+from partnerhub.simulator.model import Allocation, Business, Json, Waba
 
 CURRENCIES = frozenset(
     {
@@ -69,18 +69,11 @@ async def owned_wabas(sim: Simulator, call: Call, business: Business) -> Json:
 
 
 async def client_wabas(sim: Simulator, call: Call, business: Business) -> Json:
-    """List the WABAs that other businesses shared: those with a subscription, an assigned user or a token."""
-    shared = {
-        target
-        for token in sim.world.table(Token).values()
-        if token.targets is not None
-        for target in token.targets
-    }
+    """List the WABAs that other businesses share with this one, newest first."""
     found = [
         waba
         for waba in sim.world.table(Waba).values()
-        if waba.business_id != business.id
-        and (waba.subscriptions or waba.assigned_users or waba.id in shared)
+        if waba.business_id != business.id and (waba.shared_with or waba.subscriptions or waba.assigned_users)
     ]
     found.sort(key=lambda waba: waba.created_at, reverse=True)
     return await _list_wabas(sim, call, found)

@@ -1,0 +1,1 @@
+"""Embedded Signup: the script a page loads, the dialog a person clicks through, and what finishing makes."""
