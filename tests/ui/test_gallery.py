@@ -27,8 +27,9 @@ _PICTURE = "document.querySelector('u-chart canvas').toDataURL()"
 
 @every_look
 async def test_every_page_is_clean(browser: Browser, gallery_url: str, look: Look) -> None:
-    for path in PATHS:
-        async with visit(browser, gallery_url + path, look=look) as opened:
+    async with visit(browser, gallery_url, look=look) as opened:
+        for path in PATHS:
+            await opened.page.goto(gallery_url + path)
             await assert_accessible(opened.page)
 
 

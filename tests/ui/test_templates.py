@@ -13,7 +13,7 @@ import partnerhub
 from partnerhub.ui import build
 from partnerhub.ui.address import Address
 from partnerhub.ui.frame import Balance, Brand, Frame, Hub, Link, LinkGroup, Person, Toast
-from partnerhub.ui.templates import UnsafeAttribute, attributes, environment, render
+from partnerhub.ui.templates import _FILTERS, UnsafeAttribute, attributes, environment, render
 
 PACKAGE = Path(partnerhub.__file__).parent
 # Every template that stands on ours; the simulator's imitation of Meta's own pages does not.
@@ -134,3 +134,14 @@ def test_an_address_is_canonical() -> None:
     assert address.with_(sort=None, page=2) == "/list?page=2&q=a+b"
     assert address.with_(q="", sort="") == "/list"
     assert address.get("status") is None
+
+
+def test_the_reference_names_every_macro_and_filter_and_no_other() -> None:
+    text = (PACKAGE.parents[1] / "docs" / "reference" / "components.md").read_text()
+    table = text.split("## Macros")[1].split("## Rows")[0]
+    source = (PACKAGE / "ui" / "templates" / "ui.html").read_text()
+    macros = set(re.findall(r"{% macro (\w+)\(", source))
+    named = set(re.findall(r"`(\w+)\(", table.split("`icon(name")[0]))
+    assert named == macros
+    own = set(_FILTERS)
+    assert {name for name in own if f"`{name}`" not in table and f"`{name}(" not in table} == set()

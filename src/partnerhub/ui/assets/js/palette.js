@@ -18,7 +18,7 @@ function make(tag, attributes, ...children) {
 }
 
 function matches(item, query) {
-  const text = fold(`${item.label} ${item.group ?? ""} ${item.words ?? ""}`);
+  const text = fold(`${item.label} ${item.group ?? ""}`);
   return fold(query).split(/\s+/).every((word) => text.includes(word));
 }
 

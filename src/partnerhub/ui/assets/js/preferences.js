@@ -22,8 +22,3 @@ function show(form, theme) {
   for (const button of form.querySelectorAll("button")) button.ariaPressed = String(button.value === theme);
   document.dispatchEvent(new Event("ui:theme"));
 }
-
-// A select marked so sends its form by itself; without script its form shows a button.
-document.addEventListener("change", (event) => {
-  if (event.target.matches?.("[data-autosubmit]")) event.target.form.requestSubmit();
-});

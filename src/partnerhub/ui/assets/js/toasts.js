@@ -52,8 +52,5 @@ watch();
 document.addEventListener("htmx:after:swap", watch);
 document.addEventListener("click", (event) => {
   const button = event.target.closest?.("[data-dismiss]");
-  if (!button) return;
-  const toast = button.closest(".toast");
-  if (toast) dismiss(toast);
-  else button.closest("[data-dismissable]")?.remove();
+  if (button) dismiss(button.closest(".toast"));
 });
