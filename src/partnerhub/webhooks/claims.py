@@ -124,7 +124,12 @@ async def plan(unit: Unit) -> None:
 async def finish(unit: Unit, results: Sequence[Result], *, sender: str) -> Tuples:
     """Write outcomes under their leases and log the attempts; rows are the ids whose outcome counted."""
     return await _tuples(
-        unit, sql.FINISH, {"results": msgspec.json.encode(results).decode(), "sender": sender}
+        unit,
+        sql.FINISH,
+        {
+            "results": msgspec.json.encode(results).decode(),
+            "sender": sender,
+        },
     )
 
 
@@ -207,7 +212,7 @@ async def disable_gone(unit: Unit, endpoint_id: UUID, *, url: str) -> Tuples:
 async def facts(unit: Unit, endpoints: Sequence[UUID]) -> AsyncCursor[FactsRow]:
     """Read what is known of these endpoints; pass the reply to `read_facts`."""
     cursor = unit.connection.cursor(row_factory=class_row(FactsRow), binary=True)
-    return await cursor.execute(sql.FACTS, {"ids": list(endpoints)})
+    return await cursor.execute(sql.FACTS, {"ids": list(endpoints)}, prepare=True)
 
 
 async def read_facts(
@@ -220,12 +225,12 @@ async def read_facts(
 
 async def _tuples(unit: Unit, query: Query, params: Mapping[str, object]) -> Tuples:
     cursor: Tuples = unit.connection.cursor(row_factory=tuple_row, binary=True)
-    return await cursor.execute(query, params)
+    return await cursor.execute(query, params, prepare=True)
 
 
 async def _claims(unit: Unit, query: Query, params: Mapping[str, object]) -> Claims:
     cursor = unit.connection.cursor(row_factory=class_row(Claimed), binary=True)
-    return await cursor.execute(query, params)
+    return await cursor.execute(query, params, prepare=True)
 
 
 def _wanted(rooms: Mapping[UUID, int], lease: UUID) -> dict[str, object]:

@@ -22,6 +22,7 @@ from partnerhub.webhooks.policy import (
 )
 from partnerhub.webhooks.schemas import Breaker, Handover
 
+_LEAST_CLAIM = 8
 # So many successes in a row end the recovery of an endpoint that has nothing parked any more.
 _CALM_AFTER = 4
 
@@ -195,8 +196,12 @@ class Lane:
 
     @property
     def room(self) -> int:
-        """How many more jobs to take from the table: enough to start the next as soon as one ends."""
-        return max(2 * min(self.cap, self.ramp) - self.held, 0)
+        """How many more jobs to take from the table: enough to start the next as soon as one ends.
+
+        At full width never none: rows in the table are older than what this process still hands over.
+        """
+        width = min(self.cap, self.ramp)
+        return max(2 * width - self.waiting - self.in_flight, _LEAST_CLAIM if width == self.cap else 0)
 
     def _is(self, breaker: Breaker) -> bool:
         return self.facts is not None and self.facts.breaker is breaker

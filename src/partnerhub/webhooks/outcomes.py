@@ -7,7 +7,7 @@ the HTTP status are the client's (`FailureKind`); of the statuses, redirects, 41
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 import msgspec
@@ -145,8 +145,4 @@ def _retry_after(text: str | None) -> float | None:
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return max((moment - _utc_now()).total_seconds(), 0.0)
-
-
-def _utc_now() -> datetime:
-    return now()
+    return max((moment - now()).total_seconds(), 0.0)

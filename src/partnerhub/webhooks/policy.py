@@ -23,6 +23,7 @@ GIVE_UP_AFTER: Final = timedelta(days=7)
 # goes out again within 30 seconds.
 LEASE_SECONDS: Final = 15.0
 EXTEND_EVERY_SECONDS: Final = 4.0
+POLL_CAP_SECONDS: Final = 8.0
 
 RETRY_CAP_SECONDS: Final = 7200.0
 RETRY_AFTER_CAP_SECONDS: Final = 3600.0

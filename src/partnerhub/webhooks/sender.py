@@ -78,10 +78,13 @@ class Sender:
         self.name = name
         self.lease: UUID = uuid4()
         self._database = database
+        # A connection of its own: its statements are planned once, and no crowd at the process's pool keeps
+        # outcomes from being written.
+        self._own = Database(database.url, name=f"{database.name} sender", max_size=1)
         self._http = http
         self._stock = Stock(caps or Caps())
         self._turns = Turns(
-            database, keyring, self._stock, name=name, takes=claims, poll_seconds=poll_seconds
+            self._own, keyring, self._stock, name=name, takes=claims, poll_seconds=poll_seconds
         )
         self._wake = asyncio.Event()
         self._context = contextvars.copy_context()
@@ -95,6 +98,7 @@ class Sender:
     async def start(self) -> None:
         """Begin to send; needs no database to be there yet."""
         loop = asyncio.get_running_loop()
+        await self._own.pool.open(wait=False)
         # Exchanges and turns must not inherit the transaction of whoever hands rows over.
         self._context = contextvars.copy_context()
         self._tasks = [
@@ -169,6 +173,7 @@ class Sender:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
+        await self._own.close()
 
     # --- sending ------------------------------------------------------------------------------------------
 

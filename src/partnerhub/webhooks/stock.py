@@ -81,6 +81,11 @@ class Stock:
         here = self.caps.endpoint_share - lane.held if lane.ramp >= lane.cap else lane.room
         return max(min(in_all, here), 0)
 
+    @property
+    def capacity(self) -> int:
+        """How many more jobs to take from the table in all."""
+        return 2 * self.caps.concurrency - (len(self.held) - len(self.results))
+
     def next_job(self, now: float) -> Job | None:
         """Take the next job to send and count it as under way; a lease that ended is let go."""
         while self.in_flight < self.caps.concurrency:

@@ -22,7 +22,7 @@ from partnerhub.webhooks import claims
 from partnerhub.webhooks.agenda import Agenda
 from partnerhub.webhooks.claims import Claimed, Result
 from partnerhub.webhooks.lanes import Change, Facts, Job
-from partnerhub.webhooks.policy import EXTEND_EVERY_SECONDS, LEASE_SECONDS
+from partnerhub.webhooks.policy import EXTEND_EVERY_SECONDS, LEASE_SECONDS, POLL_CAP_SECONDS
 from partnerhub.webhooks.settling import Move
 from partnerhub.webhooks.stock import Stock
 
@@ -158,10 +158,15 @@ class Turns:
         until = time.monotonic() + LEASE_SECONDS
         async with self._database.system() as unit:
             reply = await self._exchange(unit, plan, lease)
+            took = time.monotonic() - now
             for move in plan.moves:
                 if move.gone_url is not None:
                     await self._disable(unit, move.job.work.endpoint_id, move.gone_url)
             await self._tell_moves(unit, plan)
+        if plan.is_poll:
+            # Looking through a table with very many waiting endpoints takes long, and must never be what the
+            # database is busy with; nor may it be so rare that a dead sender's rows wait too long.
+            self._poll_at = now + min(max(self._poll_seconds, 10 * took), POLL_CAP_SECONDS)
         return self._apply(plan, reply, lease, until)
 
     async def salvage(self) -> None:
@@ -215,7 +220,7 @@ class Turns:
     def _choose_claims(self, now: float) -> tuple[dict[UUID, int], list[UUID]]:
         """Share the free capacity between the endpoints whose turn it is; closed ones get parked."""
         stock = self._stock
-        capacity = 2 * stock.caps.concurrency - len(stock.held)
+        capacity = max(stock.capacity, 0)
         ready = self.agenda.ready(now)
         rooms: dict[UUID, int] = {}
         closed: list[UUID] = []
@@ -235,7 +240,7 @@ class Turns:
 
     def _choose_unparked(self) -> dict[UUID, int]:
         rooms: dict[UUID, int] = {}
-        capacity = 2 * self._stock.caps.concurrency - len(self._stock.held)
+        capacity = max(self._stock.capacity, 0)
         for endpoint_id in self._unpark:
             lane = self._stock.lane(endpoint_id)
             if lane.facts is None:
@@ -332,7 +337,7 @@ class Turns:
             self._extend_at = now + EXTEND_EVERY_SECONDS
         counts.leases_lost += len(plan.extend) - len(reply.kept)
         stock.renewed(plan.extend, reply.kept, until=until)
-        again = self._take_claims(plan, reply, lease, until)
+        self._take_claims(plan, reply, lease, until)
         moved = {move.job.work.endpoint_id for move in stock.moves}
         for endpoint_id, facts in reply.facts.items():
             # What this sender decided while the answer was on its way is newer.
@@ -340,9 +345,16 @@ class Turns:
                 stock.learn(endpoint_id, facts, at=at, now=now)
         if plan.is_poll:
             self._note_scan(reply, now)
-        return again or len(stock.results) >= _BATCH or bool(stock.cold)
+        return len(stock.results) >= _BATCH or bool(stock.cold) or self._could_claim(now)
 
-    def _take_claims(self, plan: _Plan, reply: _Reply, lease: UUID, until: float) -> bool:
+    def _could_claim(self, now: float) -> bool:
+        """Say whether an endpoint waits whose rows there is room for, or that is to be parked."""
+        if not self.takes or not self.agenda.ready(now):
+            return False
+        rooms, closed = self._choose_claims(now)
+        return bool(rooms or closed)
+
+    def _take_claims(self, plan: _Plan, reply: _Reply, lease: UUID, until: float) -> None:
         stock = self._stock
         found: dict[UUID, int] = {}
         filled: set[UUID] = set()
@@ -373,7 +385,6 @@ class Turns:
             stock.take(row.as_handover(lease=lease, until=until), is_probe=True)
         self.counts.claimed += sum(found.values()) + len(reply.unparked)
         self.counts.probes += len(reply.probes)
-        return bool(filled)
 
     def _follow(self, move: Move, now: float) -> None:
         endpoint_id = move.job.work.endpoint_id
@@ -392,7 +403,6 @@ class Turns:
         self._unpark.update(endpoint_id for endpoint_id, is_open in reply.waiting if is_open)
         self._stock.forget_idle(now)
         self._polls += 1
-        self._poll_at = now + self._poll_seconds
 
 
 async def _write_move(unit: Unit, move: Move) -> None:
