@@ -63,7 +63,8 @@ class GraphAnswer(msgspec.Struct, frozen=True, kw_only=True):
         if self.error is not None:
             raise self.error
         try:
-            return msgspec.json.decode(self.body, type=shape)
+            # Not strict: Meta writes some numbers as text, such as a file's size.
+            return msgspec.json.decode(self.body, type=shape, strict=False)
         except msgspec.DecodeError as error:
             what = f"Meta's answer could not be read: {error}."
             raise malformed(what, self.status, is_safe=self.is_safe) from error

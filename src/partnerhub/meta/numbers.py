@@ -17,6 +17,7 @@ from partnerhub.meta.shapes import (
     Page,
     PhoneNumber,
     Profile,
+    ProfileEntry,
     SyncRequest,
 )
 
@@ -179,13 +180,13 @@ class NumberCalls:
         Raises: MetaError.
         """
         page = await self._graph.fetch(
-            Page[Profile],
+            Page[ProfileEntry],
             "GET",
             f"/{number_id}/whatsapp_business_profile",
             token=token,
             query={"fields": _PROFILE_FIELDS},
         )
-        return page.data[0] if page.data else Profile()
+        return page.data[0].profile if page.data else Profile()
 
     async def update_profile(self, number_id: str, *, token: str, changes: Mapping[str, object]) -> None:
         """Change what customers see; what is not named stays.

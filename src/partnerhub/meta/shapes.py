@@ -262,6 +262,17 @@ class Profile(msgspec.Struct, frozen=True):
     vertical: str | None = None
 
 
+class ProfileEntry(Profile, frozen=True):
+    """A profile as the edge lists it: bare in Meta's guide, one level deeper in its OpenAPI."""
+
+    business_profile: Profile | None = None
+
+    @property
+    def profile(self) -> Profile:
+        """The profile, wherever it was."""
+        return self if self.business_profile is None else self.business_profile
+
+
 class SyncRequest(msgspec.Struct, frozen=True):
     """An accepted request for the data of the WhatsApp Business app."""
 
