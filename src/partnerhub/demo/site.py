@@ -114,6 +114,7 @@ def create_site(config: SiteConfig) -> Litestar:
                 {},
             )
             site.keys[channel_id] = (str(minted["address"]), str(minted["api_key"]))
+            await _ensure_template(http, config, channel_id)
             await _call(
                 http,
                 f"{minted['address']}/v1/configs/webhook",
@@ -151,6 +152,26 @@ def create_site(config: SiteConfig) -> Litestar:
         ],
         openapi_config=None,
     )
+
+
+async def _ensure_template(http: aiohttp.ClientSession, config: SiteConfig, channel_id: str) -> None:
+    """Create the template that the page sends, where the number's account does not have it yet."""
+    partner = f"{config.hub_url}/api/v2/partners/{config.partner_id}"
+    headers = {"X-API-Key": config.partner_api_key}
+    async with http.get(f"{partner}/channels/{channel_id}", headers=headers) as answer:
+        waba_id = (await answer.json())["waba_account"]["id"]
+    template = {
+        "name": config.template_name,
+        "language": config.template_language,
+        "category": "MARKETING",
+        "components": [{"type": "BODY", "text": "Everything for the rain, now at 20 % off in all shops."}],
+    }
+    async with http.post(
+        f"{partner}/waba_accounts/{waba_id}/waba_templates", headers=headers, json=template
+    ) as answer:
+        # One with this name is there already: just as well.
+        if answer.status != 201 and "already in use" not in await answer.text():
+            raise HTTPException(await answer.text(), status_code=502)
 
 
 async def _call(

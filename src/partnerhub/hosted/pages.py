@@ -8,6 +8,7 @@ end is a navigation to the partner's page.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -229,7 +230,14 @@ async def show_run(
         case Step.REGISTER:
             return _register(view, _kept_problem(view))
         case Step.DONE:
-            return Redirect(f"/onboarding/run/{run_id}/finish", status_code=303)
+            return view.show(
+                "hosted/done.html",
+                step=2,
+                values={
+                    "go_on": f"/onboarding/run/{run_id}/finish",
+                    "connect_script": f"{STATIC_PATH}/connect.js",
+                },
+            )
 
 
 @post("/onboarding/run/{run_id:uuid}/account", opt=_PUBLIC, status_code=303)
@@ -352,7 +360,7 @@ async def take_known(
         return _to_run(run_id)
     except HubError as error:
         return _stopped(visit, error)
-    return Redirect(f"/onboarding/run/{run_id}/finish", status_code=303)
+    return _to_run(run_id)
 
 
 @post("/onboarding/run/{run_id:uuid}/again", opt=_PUBLIC, status_code=303)
@@ -442,7 +450,8 @@ async def _carry_on(
     view = await _open(visit, run_id)
     if isinstance(view, Response):
         return view
-    try:
+    # Whatever comes of it, the run keeps it and its own page shows it, so that a reload sends nothing twice.
+    with suppress(HubError):
         await onboarding.complete_signup(
             visit.hosted.connector,
             run_id=run_id,
@@ -452,10 +461,7 @@ async def _carry_on(
             ip=visit.ip,
             user_agent=visit.user_agent,
         )
-    except HubError:
-        # The run keeps the reason; its own page shows it, so that a reload sends nothing twice.
-        return _to_run(run_id)
-    return Redirect(f"/onboarding/run/{run_id}/finish", status_code=303)
+    return _to_run(run_id)
 
 
 def _account(

@@ -4,6 +4,9 @@
   for (const button of document.querySelectorAll("[data-close-window]")) {
     button.addEventListener("click", () => window.close());
   }
+  // The last page is a link, because a redirect after a form may not leave this origin; script follows it.
+  const go = document.querySelector("[data-go]");
+  if (go) location.replace(go.href);
   const root = document.querySelector("[data-connect]");
   if (!root) return;
   const settings = JSON.parse(root.dataset.connect);
