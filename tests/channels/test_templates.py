@@ -10,6 +10,7 @@ from tests.channels.told import told
 from tests.factories import MadeWaba, make_partner, make_template, make_waba
 from tests.simulator.harness import Meta, Shop
 
+from partnerhub.channels.drafts import read_draft, read_edit
 from partnerhub.channels.errors import (
     TemplateInvalid,
     TemplateLimited,
@@ -29,8 +30,6 @@ from partnerhub.channels.services import (
     create_template,
     delete_template,
     edit_template,
-    read_draft,
-    read_edit,
     sync_templates,
     write_templates,
 )
@@ -64,7 +63,7 @@ async def _create(database: Database, access: MetaAccess, waba: MadeWaba, **memb
         access,
         partner_id=waba.partner_id,
         waba_id=waba.id,
-        draft=read_draft({**DRAFT, **members}),
+        body={**DRAFT, **members},
         actor=ACTOR,
     )
 
@@ -241,7 +240,7 @@ async def test_an_edited_template_is_under_review_again(
         partner_id=waba.partner_id,
         waba_id=waba.id,
         template_id=news.id,
-        edit=read_edit({"components": [new_body]}),
+        body={"components": [new_body]},
         actor=ACTOR,
     )
     assert (edited.status, edited.components) == ("submitted", [new_body])
@@ -264,7 +263,7 @@ async def test_another_partners_account_does_not_exist(
     waba, partner = await make_waba(database, external_id=shop.waba_id), await make_partner(database)
     with pytest.raises(WabaUnknown):
         await create_template(
-            database, access, partner_id=partner.id, waba_id=waba.id, draft=read_draft(DRAFT), actor=ACTOR
+            database, access, partner_id=partner.id, waba_id=waba.id, body=DRAFT, actor=ACTOR
         )
 
 

@@ -58,7 +58,7 @@ async def post_template(
         partner_api.access,
         partner_id=tenant.partner_id,
         waba_id=waba_id,
-        draft=services.read_draft(read_object(await request.body())),
+        body=read_object(await request.body()),
         actor=tenant.actor,
     )
     return PartnerJson(as_partner_api(template), status_code=201)
@@ -79,7 +79,7 @@ async def patch_template(
         partner_id=tenant.partner_id,
         waba_id=waba_id,
         template_id=template_id,
-        edit=services.read_edit(read_object(await request.body())),
+        body=read_object(await request.body()),
         actor=tenant.actor,
     )
     return PartnerJson({"success": True})

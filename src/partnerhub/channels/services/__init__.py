@@ -5,7 +5,7 @@ through here.
 """
 
 from partnerhub.channels.access import MetaAccess
-from partnerhub.channels.drafts import TemplateDraft, TemplateEdit, read_draft, read_edit
+from partnerhub.channels.drafts import TemplateDraft
 from partnerhub.channels.services.cancellation import (
     request_cancellation,
     revoke_cancellation,
@@ -46,7 +46,6 @@ __all__ = [
     "RemoteTemplate",
     "Synced",
     "TemplateDraft",
-    "TemplateEdit",
     "WabaFacts",
     "advance_channel",
     "change_template_category",
@@ -61,8 +60,6 @@ __all__ = [
     "grant_permission",
     "mint_key",
     "note_error",
-    "read_draft",
-    "read_edit",
     "record_edit",
     "record_template",
     "remove_template",

@@ -6,10 +6,11 @@ never comes leaves open whether the template exists; the next comparison finds o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from partnerhub.channels.access import MetaAccess
-from partnerhub.channels.drafts import TemplateDraft, TemplateEdit
+from partnerhub.channels.drafts import read_draft, read_edit
 from partnerhub.channels.errors import TemplateLimited, TemplateNameTaken, TemplateRefused
 from partnerhub.channels.queries import get_template, get_waba
 from partnerhub.channels.schemas import Template, Waba
@@ -41,14 +42,22 @@ class _Account:
 
 
 async def create_template(
-    db: Database, access: MetaAccess, *, partner_id: str, waba_id: str, draft: TemplateDraft, actor: Actor
+    db: Database,
+    access: MetaAccess,
+    *,
+    partner_id: str,
+    waba_id: str,
+    body: Mapping[str, object],
+    actor: Actor,
 ) -> Template:
     """Hand a template to Meta's review and return it as `submitted`, or as Meta has decided already.
 
-    Raises: WabaUnknown; TemplateNameTaken, TemplateRefused, TemplateLimited by Meta's word; MetaError.
+    `body` is the template as a caller wrote it. Raises: WabaUnknown, TemplateInvalid; TemplateNameTaken,
+    TemplateRefused, TemplateLimited by Meta's word; MetaError.
     """
     asked_at = clock.now()
     account = await _open_account(db, access, partner_id, waba_id)
+    draft = read_draft(body)
     try:
         made = await access.meta.templates.create(
             account.waba.external_id, token=account.token, template=draft.as_meta()
@@ -75,16 +84,18 @@ async def edit_template(
     partner_id: str,
     waba_id: str,
     template_id: str,
-    edit: TemplateEdit,
+    body: Mapping[str, object],
     actor: Actor,
 ) -> Template:
     """Change a template at Meta; it is under review again.
 
-    Raises: WabaUnknown, TemplateUnknown; TemplateRefused, TemplateLimited by Meta's word; MetaError.
+    `body` is the change as a caller wrote it. Raises: WabaUnknown, TemplateUnknown, TemplateInvalid;
+    TemplateRefused, TemplateLimited by Meta's word; MetaError.
     """
     account = await _open_account(db, access, partner_id, waba_id)
     async with db.tenant(partner_id) as unit:
         template = await get_template(unit, partner_id=partner_id, waba_id=waba_id, template_id=template_id)
+    edit = read_edit(body)
     try:
         await access.meta.templates.edit(template.external_id, token=account.token, changes=edit.as_meta())
     except MetaError as error:
