@@ -12,8 +12,8 @@ from tests.webhooks.receivers import Receiver, Script, accept
 
 from partnerhub.kit.crypto import Keyring
 from partnerhub.kit.database import Database
-from partnerhub.webhooks import services
-from partnerhub.webhooks.schemas import Endpoint, OwnerKind, Piece
+from partnerhub.webhooks import queries, services
+from partnerhub.webhooks.schemas import DeliveryDetail, Endpoint, OwnerKind, Piece
 from partnerhub.webhooks.sender import Sender
 from partnerhub.webhooks.stock import Caps
 
@@ -67,7 +67,8 @@ def piece(
     name: str = "messages",
     owner_id: str = "numberCH",
     partner_id: str = PARTNER,
-    hint: bool = True,
+    endpoint_id: UUID | None = None,
+    fallback_owner_id: str | None = None,
 ) -> Piece:
     """Make a piece for an endpoint's owner; each has a digest of its own unless one is given."""
     return Piece(
@@ -77,8 +78,39 @@ def piece(
         name=name,
         body=body or b'{"object":"whatsapp_business_account","entry":[]}',
         digest=digest or uuid4().bytes,
-        endpoint_id=endpoint.id if endpoint and hint else None,
+        endpoint_id=endpoint.id if endpoint else endpoint_id,
+        fallback_owner_id=fallback_owner_id,
     )
+
+
+async def add_key(database: Database, keyring: Keyring, secret: str, *, overlap_hours: int = 24) -> None:
+    """Give the partner a new platform secret."""
+    async with database.tenant(PARTNER) as unit:
+        await services.add_signing_key(
+            unit, partner_id=PARTNER, secret=secret, overlap_hours=overlap_hours, keyring=keyring
+        )
+
+
+async def publish(database: Database, *, name: str, data: Mapping[str, object]) -> UUID:
+    """Publish an event of the partner."""
+    async with database.tenant(PARTNER) as unit:
+        return await services.publish(
+            unit,
+            partner_id=PARTNER,
+            owner_kind=OwnerKind.PARTNER,
+            owner_id=PARTNER,
+            name=name,
+            data=data,
+        )
+
+
+async def details(database: Database) -> list[DeliveryDetail]:
+    """Return every delivery of the partner with its attempts, newest first."""
+    async with database.tenant(PARTNER) as unit:
+        page = await queries.list_deliveries(unit, partner_id=PARTNER, limit=200)
+        return [
+            await queries.get_delivery(unit, partner_id=PARTNER, delivery_id=line.id) for line in page.items
+        ]
 
 
 async def accept_pieces(database: Database, *pieces: Piece, sender: Sender | None = None) -> int:

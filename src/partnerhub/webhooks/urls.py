@@ -39,7 +39,7 @@ def check_url(url: str, *, allow_loopback: bool = False) -> None:
     if len(url) > MAX_URL_LENGTH:
         raise _refused("url_too_long", f"A webhook URL has at most {MAX_URL_LENGTH} characters.")
     scheme, separator, rest = url.partition("://")
-    if separator and "@" in re.split(r"[/?#]", rest, maxsplit=1)[0]:
+    if separator and "@" in re.split(r"[/?#\\]", rest, maxsplit=1)[0]:
         raise _refused(
             "url_credentials", "A webhook URL carries no user name or password; use a custom header instead."
         )
