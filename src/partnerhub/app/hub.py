@@ -8,11 +8,16 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+from litestar import Router
+from litestar.handlers import BaseRouteHandler
+
 from partnerhub import dashboard, hosted
 from partnerhub.app import keyring_of, meta_client, open_database, outbound_policy
 from partnerhub.app.serving import run_application, run_process
 from partnerhub.channels.access import MetaAccess
 from partnerhub.dashboard.account import account_routes
+from partnerhub.dashboard.means import MessagingAddress
+from partnerhub.dashboard.menu import MENU, screens
 from partnerhub.dashboard.sign_in import sign_in_routes
 from partnerhub.hosted import pages as hosted_pages
 from partnerhub.identity.passwords import STANDARD, Passwords
@@ -61,12 +66,13 @@ def create_hub(
     meta = meta_client(settings, to_meta)
     token_keys = TokenKeys(keyring)
     access = MetaAccess(meta=meta, keyring=keyring, system_token=settings.meta_system_token)
-    handlers = [
+    handlers: list[BaseRouteHandler | Router] = [
         health_routes(),
         static_files(),
         choose,
         *sign_in_routes(),
         *account_routes(),
+        *screens(),
         hosted_pages.router(),
         *partner_api_routers(),
         *([gallery()] if settings.development else []),
@@ -75,8 +81,8 @@ def create_hub(
         handlers,
         db=database,
         credentials=Credentials(database, token_keys=token_keys),
-        browsers=Browsers(jar, _form_key(settings), (settings.hub_url,)),
-        frames=FrameSource(database, pages, {Hub.PARTNER: dashboard.MENU}),
+        browsers=Browsers(jar, form_key_of(settings), (settings.hub_url,)),
+        frames=FrameSource(database, pages, {Hub.PARTNER: MENU}),
         outside=Outside(
             public_url=settings.hub_url,
             is_secure=settings.is_secure,
@@ -86,6 +92,7 @@ def create_hub(
             "passwords": passwords,
             "keyring": keyring,
             "outbound": outbound,
+            "messaging": MessagingAddress(settings.gateway_url, settings.development),
             "metrics_access": Metrics(settings.metrics_token),
             "partner_api": PartnerApi(
                 keyring=keyring,
@@ -114,7 +121,7 @@ def create_hub(
     )
 
 
-def _form_key(settings: Settings) -> bytes:
+def form_key_of(settings: Settings) -> bytes:
     """Derive the key of form tokens from the newest envelope key, so that every process agrees on it."""
     newest = settings.secret_keys.partition(",")[0].strip()
     return hmac.new(newest.encode(), b"form tokens", hashlib.sha256).digest()

@@ -19,7 +19,7 @@ from partnerhub.identity.errors import CodeLimited, PasswordWeak, PasswordWrong,
 from partnerhub.identity.passwords import Passwords
 from partnerhub.identity.schemas import CodePurpose, SessionRow
 from partnerhub.kit.database import Database
-from partnerhub.kit.errors import HubError, NotFound
+from partnerhub.kit.errors import HubError, Invalid, NotFound
 from partnerhub.ui.frame import Toast
 from partnerhub.ui.preferences import local_path
 from partnerhub.web.authentication import Browsers
@@ -37,10 +37,10 @@ class SessionUnknown(NotFound):
     code = "session_not_found"
 
 
-class PurposeUnknown(NotFound):
+class PurposeUnknown(Invalid):
     """There is nothing by this name that a code confirms."""
 
-    code = "code_purpose_not_found"
+    code = "code_purpose_unknown"
 
 
 @dataclass(frozen=True)

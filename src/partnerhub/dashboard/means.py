@@ -1,0 +1,13 @@
+"""What the pages of this door stand on beside the tenant; made once per process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class MessagingAddress:
+    """Where keys are used, and whether webhooks may lead to loopback (development)."""
+
+    url: str
+    allow_loopback: bool

@@ -1,0 +1,40 @@
+"""The Partner Hub's menu and all its screens."""
+
+from __future__ import annotations
+
+from litestar import Router, get
+from litestar.response import Redirect
+
+from partnerhub.dashboard import accounts, deliveries, integration
+from partnerhub.identity.schemas import Hub
+from partnerhub.web.guards import requires
+from partnerhub.web.navigation import N_, Entry, Menu, Section
+
+MENU: Menu = (
+    Section(
+        entries=(Entry(label=N_("WhatsApp accounts"), href=accounts.PATH, icon="phone", keys="g n"),),
+    ),
+    Section(
+        label=N_("Build"),
+        entries=(
+            Entry(label=N_("Integration"), href=integration.PATH, icon="plug", keys="g i"),
+            Entry(label=N_("Delivery log"), href=deliveries.PATH, icon="list", keys="g d"),
+        ),
+    ),
+)
+
+
+@get("/dashboard", guards=[requires(hub=Hub.PARTNER)], opt={"hub": Hub.PARTNER})
+async def show_home() -> Redirect:
+    """Lead to the first screen."""
+    return Redirect(accounts.PATH, status_code=303)
+
+
+def screens() -> list[Router]:
+    """Return the routes of every screen."""
+    return [
+        Router("/", route_handlers=[show_home]),
+        accounts.router(),
+        integration.router(),
+        deliveries.router(),
+    ]
