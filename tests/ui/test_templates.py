@@ -124,8 +124,9 @@ def test_the_frame_shows_what_it_is_given(tmp_path: Path) -> None:
 
 def test_one_entry_is_current_the_closest_above_the_page() -> None:
     links = [Link(label=href, href=href) for href in ("/", "/numbers", "/numbers/new", "/num")]
-    frame = Frame(brand=FRAME.brand, path="/numbers/1", request_id="r", navigation=(LinkGroup(links=links),))
-    assert [link.href for link in links if frame.current(link.href)] == ["/numbers"]
+    for path in ("/numbers/1", "/numbers", "/numbers?q=a", "/numbers/?q=/num"):
+        frame = Frame(brand=FRAME.brand, path=path, request_id="r", navigation=(LinkGroup(links=links),))
+        assert [link.href for link in links if frame.current(link.href)] == ["/numbers"]
 
 
 def test_an_address_is_canonical() -> None:

@@ -106,7 +106,7 @@ class Toast:
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
-    """Everything the layouts need beside the page's own content."""
+    """Everything the layouts need beside the page's own content; `path` may carry its query."""
 
     brand: Brand
     path: str
@@ -137,4 +137,5 @@ class Frame:
 
     def _is_at_or_below(self, href: str) -> bool:
         target = href.split("?", 1)[0].rstrip("/")
-        return self.path.rstrip("/") == target or (target != "" and self.path.startswith(f"{target}/"))
+        here = self.path.split("?", 1)[0].rstrip("/")
+        return here == target or (target != "" and here.startswith(f"{target}/"))
