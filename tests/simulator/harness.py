@@ -103,10 +103,10 @@ class Meta:
         """DELETE at Graph."""
         return await self.call("DELETE", path, **kwargs)
 
-    async def admin(self, method: str, path: str, body: Any = None, **query: str) -> Any:
+    async def admin(self, method: str, where: str, body: Any = None, **query: str) -> Any:
         """Call the admin API and return its JSON; anything but 200 is a failure of the test."""
         async with self.session.request(
-            method, f"{self.url}/simulator{path}", json=body, params=query
+            method, f"{self.url}/simulator{where}", json=body, params=query
         ) as answer:
             text = await answer.text()
             assert answer.status == 200, f"{answer.status} {text}"
@@ -135,7 +135,7 @@ class Receiver:
     bodies: list[bytes] = field(default_factory=list)
     changes: list[Json] = field(default_factory=list)
     """Every change of every accepted callback."""
-    signatures_ok: list[bool] = field(default_factory=list)
+    signatures: list[str] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)
     """Statuses to answer next; 200 once used up."""
     verify_token: str = VERIFY_TOKEN
@@ -147,15 +147,22 @@ class Receiver:
                 return web.Response(status=403)
             return web.Response(text=request.query["hub.challenge"])
         body = await request.read()
-        expected = "sha256=" + hmac.new(self.secret.encode(), body, hashlib.sha256).hexdigest()
-        self.signatures_ok.append(
-            hmac.compare_digest(expected, request.headers.get("X-Hub-Signature-256", ""))
-        )
         status = self.answers.pop(0) if self.answers else 200
         if status == 200:
             self.bodies.append(body)
+            self.signatures.append(request.headers.get("X-Hub-Signature-256", ""))
             self.changes += [change for entry in json.loads(body)["entry"] for change in entry["changes"]]
         return web.Response(status=status, text="ok")
+
+    @property
+    def signatures_ok(self) -> list[bool]:
+        """Return whether each accepted callback was signed with the app's secret."""
+        return [
+            hmac.compare_digest(
+                "sha256=" + hmac.new(self.secret.encode(), body, hashlib.sha256).hexdigest(), signature
+            )
+            for body, signature in zip(self.bodies, self.signatures, strict=True)
+        ]
 
     def values(self, name: str) -> list[Json]:
         """Return the values of one field."""
@@ -172,7 +179,9 @@ class Receiver:
         return [message for value in self.values("messages") for message in value.get("messages", [])]
 
 
-async def until(condition: Callable[[], bool | Awaitable[bool]], timeout_seconds: float = 5.0) -> None:
+async def until(
+    condition: Callable[[], bool | Awaitable[bool]], timeout_seconds: float = 5.0, *, every: float = 0.01
+) -> None:
     """Wait for a condition that a real process outside will make true."""
     deadline = asyncio.get_running_loop().time() + timeout_seconds
     while True:
@@ -180,7 +189,7 @@ async def until(condition: Callable[[], bool | Awaitable[bool]], timeout_seconds
         if found if isinstance(found, bool) else await found:
             return
         assert asyncio.get_running_loop().time() < deadline, "the condition did not become true in time"
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(every)
 
 
 @asynccontextmanager

@@ -306,6 +306,8 @@ class Callbacks:
         while self._heap and len(self._in_flight) < self._config.callback_concurrency:
             due = self._heap[0][0]
             if due > now:
+                if not self._world.clock.is_running:
+                    return
                 self._timer = asyncio.get_running_loop().call_later(due - now, self._wake)
                 return
             task = asyncio.create_task(self._deliver(heapq.heappop(self._heap)[2]))

@@ -228,10 +228,14 @@ class Lifecycle:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._heap and self._is_running:
+        if self._heap and self._is_running and (self._world.clock.is_running or self._is_due):
             self._timer_due = self._heap[0][0]
             delay = max(0.0, self._timer_due - self._world.clock.time())
             self._timer = asyncio.get_running_loop().call_later(delay, self._run)
+
+    @property
+    def _is_due(self) -> bool:
+        return bool(self._heap) and self._heap[0][0] <= self._world.clock.time()
 
     def _run(self) -> None:
         self._timer = None

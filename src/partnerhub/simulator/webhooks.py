@@ -77,7 +77,7 @@ def status_value(
     else:
         if world.rules.with_user_id:
             value["contacts"] = [contact(world, user)]
-        if status == "sent" or message.status == "sent":
+        if status == "sent" or message.status in {"accepted", "sent"}:
             if state.conversation is not None:
                 entry["conversation"] = state.conversation
             if state.pricing is not None:

@@ -146,6 +146,7 @@ class World:
         self._users_by_user_id.clear()
         self.rules = self.config.rules
         self.clock.shift_to(0.0)
+        self.clock.freeze(None)
         self._ensure_configured()
 
     def save(self, entity: Entity) -> None:

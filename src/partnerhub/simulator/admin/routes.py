@@ -278,7 +278,14 @@ async def move_clock(sim: NamedDependency[Simulator], data: JSONBody[ClockBody])
         shift = data.shift_seconds
     if data.advance_seconds is not None:
         shift += data.advance_seconds
+    clock = sim.world.clock
+    frozen_at = clock.frozen_at
+    if frozen_at is not None and data.advance_seconds is not None:
+        frozen_at += data.advance_seconds
+    if data.is_frozen is not None:
+        frozen_at = (frozen_at or clock.time()) if data.is_frozen else None
     sim.world.shift_clock(shift)
+    clock.freeze(frozen_at)
     await sim.store.commit()
     return _clock(sim)
 
@@ -288,6 +295,7 @@ def _clock(sim: Simulator) -> Json:
         "now": sim.world.clock.now().isoformat(),
         "timestamp": sim.world.clock.time(),
         "shift_seconds": sim.world.clock.shift_seconds,
+        "is_frozen": not sim.world.clock.is_running,
     }
 
 

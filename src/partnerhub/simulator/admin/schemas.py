@@ -198,8 +198,12 @@ class StatusBody(Body, kw_only=True):
 
 
 class ClockBody(Body, kw_only=True):
-    """Move virtual time: forward by `advance_seconds`, or to real time plus `shift_seconds`."""
+    """Move virtual time: forward by `advance_seconds`, or to real time plus `shift_seconds`.
 
+    `is_frozen` lets time stand still: what is due later comes only by advancing. A restart thaws.
+    """
+
+    is_frozen: bool | None = None
     advance_seconds: float | None = None
     shift_seconds: float | None = None
 

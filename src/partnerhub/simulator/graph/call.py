@@ -103,6 +103,7 @@ class Call:
                     )
                 else:
                     values[part.name] = part.value
+                part.close()
         except (MultipartError, LookupError, ValueError) as problem:
             raise GraphError(100, f"Unable to parse the multipart body: {problem}") from problem
         return values

@@ -8,7 +8,7 @@ from partnerhub.simulator.errors import GraphError, invalid
 from partnerhub.simulator.graph import apps, fields
 from partnerhub.simulator.graph.call import Call
 from partnerhub.simulator.model import App, Json, Number, Waba
-from partnerhub.simulator.world import World
+from partnerhub.simulator.world import World, country_of
 
 DEFAULT = (
     "verified_name",
@@ -103,6 +103,7 @@ def getters(world: World) -> dict[str, fields.Getter[Number]]:
         "new_certificate": lambda number: (
             f"cert-{number.id}-new" if number.new_name_status == "APPROVED" else None
         ),
+        "country_code": lambda number: country_of(number.digits),
         "country_dial_code": lambda number: number.display_phone_number.partition(" ")[0].lstrip("+"),
         "is_official_business_account": lambda number: number.is_official_business_account,
         "is_pin_enabled": lambda number: number.pin is not None,

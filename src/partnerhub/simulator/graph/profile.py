@@ -43,7 +43,8 @@ async def get_profile(_sim: Simulator, call: Call, number: Number) -> Json:
     """Return the business profile; without `fields` only what is set."""
     asked = call.query.get("fields")
     names = [name for name, _ in fields.split_fields(asked)] if asked else list(_NAMES)
-    profile = {name: number.profile[name] for name in names if name in number.profile}
+    known = {"vertical": "UNDEFINED", **number.profile}
+    profile = {name: known[name] for name in names if name in known}
     return {"data": [{**profile, "messaging_product": "whatsapp"}]}
 
 

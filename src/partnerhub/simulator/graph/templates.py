@@ -36,6 +36,7 @@ GETTERS: dict[str, fields.Getter[Template]] = {
     "parameter_format": lambda template: template.parameter_format,
     "sub_category": lambda template: template.sub_category,
     "previous_category": lambda template: template.previous_category,
+    "degrees_of_freedom_spec": lambda _template: None,
     "correct_category": lambda _template: None,
     "rejected_reason": lambda template: template.rejected_reason,
     "quality_score": lambda template: {"score": template.quality_score, "date": int(template.created_at)},
@@ -76,7 +77,20 @@ async def list_templates(sim: Simulator, call: Call, waba: Waba) -> Json:
         )
         for template in found
     ]
-    return fields.page(call, items, base_url=sim.config.public_url, keys=[template.id for template in found])
+    answer = fields.page(
+        call, items, base_url=sim.config.public_url, keys=[template.id for template in found]
+    )
+    if "summary" in call.query:
+        most = _most_templates(sim, waba)
+        numbers = {
+            "total_count": len(found),
+            "message_template_count": len(sim.world.list_templates(waba.id)),
+            "message_template_limit": most,
+            "are_translations_complete": True,
+        }
+        names = [name for name, _ in fields.split_fields(call.query["summary"])]
+        answer["summary"] = {name: numbers[name] for name in names if name in numbers}
+    return answer
 
 
 async def get_template(_sim: Simulator, call: Call, template: Template) -> Json:
@@ -157,6 +171,11 @@ async def create(sim: Simulator, call: Call, waba: Waba) -> Json:
     return {"id": template.id, "status": template.status, "category": template.category}
 
 
+def _most_templates(sim: Simulator, waba: Waba) -> int:
+    verified = sim.world.get(Business, waba.business_id).verification_status == "verified"
+    return 6_000 if verified else 250
+
+
 def _check_limits(sim: Simulator, waba: Waba) -> None:
     world = sim.world
     if not world.rules.template_limits:
@@ -165,7 +184,7 @@ def _check_limits(sim: Simulator, waba: Waba) -> None:
     waba.template_creations = [moment for moment in waba.template_creations if now - moment < 3_600]
     if len(waba.template_creations) >= CREATIONS_AN_HOUR:
         raise GraphError(80007, message="(#80007) 100 templates per hour can be created on one account.")
-    most = 6_000 if world.get(Business, waba.business_id).verification_status == "verified" else 250
+    most = _most_templates(sim, waba)
     if len(world.list_templates(waba.id)) >= most:
         raise GraphError(
             100,

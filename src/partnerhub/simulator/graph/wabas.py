@@ -84,6 +84,7 @@ def getters(world: World) -> dict[str, fields.Getter[Waba]]:
         "template_auto_archival_enabled": lambda _waba: False,
         "timezone_id": lambda waba: waba.timezone,
         "whatsapp_business_manager_messaging_limit": lambda waba: business(waba).messaging_limit,
+        "subscribed_apps": lambda waba: {"data": _subscribed_apps(world, waba)},
         "phone_numbers": lambda waba: {
             "data": [{"id": number.id, **numbers.summary(number)} for number in world.list_numbers(waba.id)]
         },
@@ -190,9 +191,13 @@ async def add_number(sim: Simulator, call: Call, waba: Waba) -> Json:
 
 async def list_subscribed_apps(sim: Simulator, _call: Call, waba: Waba) -> Json:
     """List the apps subscribed to a WABA."""
+    return {"data": _subscribed_apps(sim.world, waba)}
+
+
+def _subscribed_apps(world: World, waba: Waba) -> list[Json]:
     found = []
     for app_id, subscription in waba.subscriptions.items():
-        app = sim.world.get(App, app_id)
+        app = world.get(App, app_id)
         entry: Json = {
             "whatsapp_business_api_data": {
                 "id": app.id,
@@ -203,7 +208,7 @@ async def list_subscribed_apps(sim: Simulator, _call: Call, waba: Waba) -> Json:
         if subscription.override_callback_uri:
             entry["override_callback_uri"] = subscription.override_callback_uri
         found.append(entry)
-    return {"data": found}
+    return found
 
 
 async def subscribe_app(sim: Simulator, call: Call, waba: Waba) -> Json:
