@@ -9,6 +9,15 @@ from dataclasses import replace
 
 import psycopg
 import pytest
+
+from partnerhub.identity.schemas import SYSTEM
+from partnerhub.kit import clock
+from partnerhub.kit.database import Database
+from partnerhub.kit.ids import uuid7
+from partnerhub.ledger import services
+from partnerhub.ledger.errors import GateBusy, KeyReused, PaymentMissing, RateMissing
+from partnerhub.ledger.gate import Gate, OrderInvalid
+from partnerhub.ledger.schemas import Category, Reserved
 from tests.ledger.stock import (
     BEN,
     RATES,
@@ -27,22 +36,7 @@ from tests.ledger.stock import (
     utc,
 )
 
-from partnerhub.identity.schemas import SYSTEM
-from partnerhub.kit import clock
-from partnerhub.kit.database import Database
-from partnerhub.kit.ids import uuid7
-from partnerhub.ledger import services
-from partnerhub.ledger.errors import GateBusy, KeyReused, PaymentMissing, RateMissing
-from partnerhub.ledger.gate import Gate, OrderInvalid
-from partnerhub.ledger.schemas import Category
-
 pytestmark = pytest.mark.usefixtures("at_noon")
-
-
-@pytest.fixture
-def at_noon() -> Iterator[None]:
-    with clock.set_to(utc("2026-11-20T12:00:00")):
-        yield
 
 
 async def test_available_falls_by_the_rate_at_reserve_and_posted_at_delivered(database: Database) -> None:
@@ -413,7 +407,7 @@ async def _renewals(database: Database) -> list[str]:
     return [row["partner"] for row in rows]
 
 
-async def _settled_tasks(*_tasks: asyncio.Future[object]) -> None:
+async def _settled_tasks(*_tasks: asyncio.Future[Reserved] | asyncio.Future[None]) -> None:
     """Let tasks that were just made run to their first wait, and the gate take them over."""
     await asyncio.sleep(0.1)
 

@@ -9,13 +9,13 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.ledger.stock import BERLIN, order, status, utc
 
 from partnerhub.kit.money import Micros
 from partnerhub.ledger.errors import RateMissing
 from partnerhub.ledger.pricing import Prices, category_of, local_day
 from partnerhub.ledger.recipients import normalise
 from partnerhub.ledger.schemas import Category, Market, MetaRule, PriceRule, Rate, RuleOp
+from tests.ledger.stock import BERLIN, order, status, utc
 
 START, OCTOBER = date(2025, 7, 1), date(2026, 10, 1)
 NOVEMBER = utc("2026-11-20T12:00:00")

@@ -118,8 +118,9 @@ from charge_wamid w left join charge c on c.partner_id = w.partner_id and c.key 
 where c.key is null or (c.wamid is distinct from w.wamid and c.state <> 'released')
 -- 8: a batch is its charges, and its journal.
 union all
-select 'batch_is_its_charges', c.partner_id, 'batch ' || c.id, c.n || ', ' || c.sum_micros,
-  coalesce(r.n, 0) || ', ' || coalesce(r.sum_micros, 0)
+select 'batch_is_its_charges', c.partner_id, 'batch ' || c.id,
+  c.n || ', ' || c.sum_micros || ', ' || left(encode(c.digest, 'hex'), 12),
+  coalesce(r.n || ', ' || r.sum_micros || ', ' || left(encode(r.digest, 'hex'), 12), 'none')
 from charge_batch c left join batch_rows r on r.batch_id = c.id
 where (c.n, c.sum_micros, c.digest) is distinct from (r.n, r.sum_micros, r.digest) or r.wallets <> 1
 union all

@@ -609,7 +609,7 @@ begin
            when r.outcome = 'sent' and c.state = 'reserved' then 'noted' else 'ignored' end,
       r.n = any (adopters), d.n is not null and c.is_late,
       case when d.n is not null then c.uncovered_micros else 0 end,
-      d.n is not null and c.basis in ('reserved', 'highest'), c.partner_id, c.currency
+      d.n is not null and coalesce(c.basis in ('reserved', 'highest'), false), c.partner_id, c.currency
     from unnest(items) r
     left join unnest(due) d on d.n = r.n
     left join charge_wamid w on w.wamid = r.wamid and w.participant = r.participant
