@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from tests.factories import MadePartner, make_key, make_partner
+from tests.partner_api import contract
 from tests.partner_api.wire import Answer, exchange
 from tests.serving import serving
 from tests.simulator.harness import APP_ID, APP_SECRET, CONFIG, SYSTEM_TOKEN, Meta, Shop, running, seed_shop
@@ -63,7 +64,10 @@ class Api:
         sent = {"X-API-Key": self.key} if headers is None else headers
         content = raw if raw is not None else None if body is None else json.dumps(body).encode()
         absolute = target if target.startswith("/") else f"{self.path}/{target}" if target else self.path
-        return await exchange(self.url, method, absolute, headers=sent, body=content)
+        answer = await exchange(self.url, method, absolute, headers=sent, body=content)
+        # Every answer of every test is also a test of the OpenAPI document.
+        contract.check(method, absolute, answer.status, answer.json)
+        return answer
 
     async def get(self, target: str, **more: Any) -> Answer:  # Any: see `call`
         """GET."""

@@ -130,10 +130,18 @@ SCHEMAS: dict[str, Schema] = {
     "TokenError": record(error=TEXT, error_description=TEXT),
     "Done": _meta(success=True),
     "Success": record(success={"const": True}),
-    "Error": _meta(
-        success=False,
-        details=listed(TEXT),
-        error_data=record(code=TEXT, message=TEXT, real_message=TEXT, status=NUMBER),
+    # The two texts beside `meta` come where a legacy token meets a partner that has turned them off.
+    "Error": partial_record(
+        {
+            **_meta(
+                success=False,
+                details=listed(TEXT),
+                error_data=record(code=TEXT, message=TEXT, real_message=TEXT, status=NUMBER),
+            )["properties"],
+            "error": TEXT,
+            "error_description": TEXT,
+        },
+        optional=("error", "error_description"),
     ),
     "Partner": record(
         id=TEXT,

@@ -165,9 +165,12 @@ async def check_token(db: Database, *, access_token: str, keys: TokenKeys) -> To
     return TokenHolder(holder.token_id, holder.partner_id, holder.user_id, holder.user_name, holder.role)
 
 
-async def drop_old_tokens(unit: Unit) -> int:
-    """Forget tokens that ran out more than 30 days ago; returns how many. Needs a system unit."""
-    return await unit.execute("delete from legacy_token where expires_at < %s", (clock.now() - REFRESH_LIFE,))
+async def drop_old_tokens(db: Database) -> int:
+    """Forget tokens that ran out more than 30 days ago; returns how many. A daily job."""
+    async with db.system() as unit:
+        return await unit.execute(
+            "delete from legacy_token where expires_at < %s", (clock.now() - REFRESH_LIFE,)
+        )
 
 
 async def _issue(db: Database, keys: TokenKeys, *, partner_id: str, user_id: str) -> IssuedToken:
