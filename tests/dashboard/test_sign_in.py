@@ -30,7 +30,7 @@ from partnerhub.kit.database import Database
 from partnerhub.partners import services as partners
 from partnerhub.ui.frame import CSRF_FIELD, Brand
 from partnerhub.ui.preferences import choose
-from partnerhub.web.access import ROWS, problems
+from partnerhub.web.access import HUB_ROWS, problems
 from partnerhub.web.application import Application, Outside, build
 from partnerhub.web.authentication import Browsers
 from partnerhub.web.cookies import CookieJar
@@ -383,7 +383,7 @@ async def test_a_code_is_mailed_for_one_purpose(browser: Browser, database: Data
     assert (sent.path, "The code is on its way" in sent.text) == ("/account", True)
     assert len(await last_code(database, member.email)) == 6
     unknown = await browser.send("/account", "/codes", purpose="anything")
-    assert (unknown.status, "code_purpose_not_found" in unknown.text) == (404, True)
+    assert (unknown.status, "code_purpose_unknown" in unknown.text) == (400, True)
     for _ in range(4):
         await browser.send("/account", "/codes", purpose="create_key", next="/account")
     refused = await browser.send("/account", "/codes", purpose="create_key", next="/account")
@@ -392,4 +392,4 @@ async def test_a_code_is_mailed_for_one_purpose(browser: Browser, database: Data
 
 def test_every_route_has_its_row(database: Database, keyring: Keyring) -> None:
     operations = set(make_application(database, keyring).operations) - {"GET /dashboard", "GET /client"}
-    assert [problem for problem in problems(operations, ROWS) if "no row" in problem] == []
+    assert [problem for problem in problems(operations, HUB_ROWS) if "no row" in problem] == []

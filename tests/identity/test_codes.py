@@ -280,10 +280,10 @@ async def test_changing_the_password_needs_the_current_one_and_keeps_this_sessio
                 )
             )
 
-    async def change(current: str) -> None:
-        await services.change_password(
+    async def change(current: str) -> str:
+        return await services.change_password(
             database,
-            user=user,
+            user_id=user.id,
             current=current,
             new=NEW,
             keep=tokens[0].session_id,
@@ -295,11 +295,14 @@ async def test_changing_the_password_needs_the_current_one_and_keeps_this_sessio
     with pytest.raises(PasswordWrong) as refused:
         await change("wrong-harbour-42")
     assert set(refused.value.fields) == {"current_password"}
-    await change(PASSWORD)
+    fresh = await change(PASSWORD)
     assert await can_sign_in(database, NEW)
     async with database.system() as unit:
-        assert await queries.find_session(unit, token=tokens[0].token)
-        assert await queries.find_session(unit, token=tokens[1].token) is None
+        kept = await queries.find_session(unit, token=fresh)
+        assert kept is not None
+        assert kept.id == tokens[0].session_id
+        for old in tokens:
+            assert await queries.find_session(unit, token=old.token) is None
     for _ in range(5):
         with pytest.raises(PasswordWrong):
             await change("wrong-harbour-42")

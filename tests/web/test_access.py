@@ -7,7 +7,9 @@ from litestar import get
 
 from partnerhub.kit.crypto import Keyring
 from partnerhub.kit.database import Database
-from partnerhub.web.access import OPEN, Caller, Outcome, problems
+from partnerhub.web.access import HUB_ROWS, OPEN, Caller, Outcome, problems
+from partnerhub.web.access_check import check
+from partnerhub.web.access_gateway import GATEWAY_ROWS
 from partnerhub.web.guards import RouteUnguarded
 from tests.web.conftest import make_application
 
@@ -35,6 +37,17 @@ def test_a_route_without_a_row_and_a_row_without_a_route_are_named() -> None:
     assert problems(["GET /a", "GET /b"], {"GET /a": OPEN, "GET /c": OPEN}) == [
         "GET /b: no row in the access matrix",
         "GET /c: a row without an operation",
+    ]
+
+
+def with_a_hole() -> dict[str, list[str]]:
+    """Return what an installation with one new route would answer to."""
+    return {"hub": [*HUB_ROWS, "GET /dashboard/new"], "gateway": list(GATEWAY_ROWS)}
+
+
+def test_the_check_of_the_tree_names_the_process_and_the_route() -> None:
+    assert check("tests.web.test_access:with_a_hole") == [
+        "hub: GET /dashboard/new: no row in the access matrix"
     ]
 
 

@@ -13,7 +13,6 @@ from litestar.params import FromPath
 
 from partnerhub.dashboard.forms import Form
 from partnerhub.dashboard.sign_in import facts_of, hub_of
-from partnerhub.identity import queries as identity_queries
 from partnerhub.identity import services as identity
 from partnerhub.identity.errors import CodeLimited, PasswordWeak, PasswordWrong, SignInLimited
 from partnerhub.identity.passwords import Passwords
@@ -90,12 +89,10 @@ async def change_password(
 ) -> Response[Any]:
     """Replace the password; other sessions end and this one gets a new token."""
     session, facts, hub = _session(request), facts_of(request), hub_of(request)
-    async with db.system() as unit:
-        user = await identity_queries.get_user(unit, user_id=session.user_id)
     try:
-        await identity.change_password(
+        token = await identity.change_password(
             db,
-            user=user,
+            user_id=session.user_id,
             current=data.current_password,
             new=data.password,
             keep=session.id,
@@ -105,8 +102,6 @@ async def change_password(
         )
     except (PasswordWrong, PasswordWeak, SignInLimited) as error:
         return await _account_page(request, page, db, error=error)
-    async with db.system() as unit:
-        token = await identity.rotate_session(unit, session_id=session.id)
     toast = Toast(
         title=page.say(N_("Your password is changed")), text=page.say(N_("Every other sign-in was ended."))
     )
@@ -121,8 +116,7 @@ async def end_session(
     session_id: FromPath[UUID],
 ) -> Response[Any]:
     """Sign one browser out."""
-    async with db.system() as unit:
-        ended = await identity.end_session(unit, session_id=session_id, user_id=_session(request).user_id)
+    ended = await identity.sign_out(db, session_id=session_id, user_id=_session(request).user_id)
     if not ended:
         raise SessionUnknown("This sign-in has ended already.")
     return page.go(facts_of(request).account, toast=Toast(title=page.say(N_("The browser is signed out"))))
@@ -134,8 +128,7 @@ async def end_other_sessions(
 ) -> Response[Any]:
     """Sign every other browser out."""
     session = _session(request)
-    async with db.system() as unit:
-        await identity.end_all_sessions(unit, user_id=session.user_id, keep=session.id)
+    await identity.sign_out_elsewhere(db, user_id=session.user_id, keep=session.id)
     toast = Toast(title=page.say(N_("Every other browser is signed out")))
     return page.go(facts_of(request).account, toast=toast)
 
@@ -178,8 +171,7 @@ async def _account_page(
     request: HubRequest, page: Page, db: Database, *, error: HubError | None = None
 ) -> Response[str]:
     session = _session(request)
-    async with db.system() as unit:
-        rows = await identity_queries.list_sessions(unit, user_id=session.user_id)
+    rows = await identity.read_sessions(db, user_id=session.user_id)
     devices = [_device(row, is_current=row.id == session.id) for row in rows]
     wrong = {name: page.explain(error) for name in error.fields} if error else {}
     return page.show(

@@ -33,11 +33,11 @@ from partnerhub.ui.frame import Toast
 from partnerhub.ui.preferences import local_path
 from partnerhub.web.authentication import Browsers
 from partnerhub.web.cookies import RESET
-from partnerhub.web.errors import WrongHub
 from partnerhub.web.guards import requires
 from partnerhub.web.hubs import HUBS, HubFacts
 from partnerhub.web.navigation import N_
 from partnerhub.web.pages import Page
+from partnerhub.web.places import go_to_place, list_places
 from partnerhub.web.principal import HubRequest, SignedInUser
 
 _RESET_SECONDS = 1_800
@@ -243,7 +243,7 @@ async def show_switch(
     """List the partners the person belongs to."""
     return page.show(
         "dashboard/switch.html",
-        places=await _places(db, _person(request)),
+        places=await list_places(db, _person(request)),
         current=_person(request).partner_id,
         facts=facts_of(request),
     )
@@ -258,35 +258,8 @@ async def switch(
     data: Form[SwitchForm],
 ) -> Response[Any]:
     """Look at another of the person's partners, under a new token."""
-    person = _person(request)
-    async with db.system() as unit:
-        places = await partner_queries.list_memberships(unit, user_id=person.session.user_id)
-        if data.partner_id not in {place.partner_id for place in places}:
-            raise WrongHub("You do not belong to this partner.")
-        token = await identity.switch_partner(unit, session_id=person.session.id, partner_id=data.partner_id)
+    token = await go_to_place(db, _person(request), partner_id=data.partner_id)
     return page.go(facts_of(request).home, cookies=[browsers.jar.session(Hub.PARTNER, token)])
-
-
-@dataclass(frozen=True)
-class Place:
-    """A partner one may switch to."""
-
-    partner_id: str
-    name: str
-    role: str
-
-
-async def _places(db: Database, person: SignedInUser) -> list[Place]:
-    async with db.system() as unit:
-        members = await partner_queries.list_memberships(unit, user_id=person.session.user_id)
-        return [
-            Place(
-                member.partner_id,
-                (await partner_queries.get_partner(unit, partner_id=member.partner_id)).brand_name,
-                member.role,
-            )
-            for member in members
-        ]
 
 
 async def _choose_partner(unit: Unit, user: User) -> SessionScope:
@@ -336,8 +309,7 @@ def _sign_in_page(
 async def _end_current(request: HubRequest, db: Database) -> None:
     if isinstance(request.user, SignedInUser):
         session = request.user.session
-        async with db.system() as unit:
-            await identity.end_session(unit, session_id=session.id, user_id=session.user_id)
+        await identity.sign_out(db, session_id=session.id, user_id=session.user_id)
 
 
 def _person(request: HubRequest) -> SignedInUser:

@@ -1,8 +1,9 @@
 """The access matrix: for every operation, what each kind of caller gets.
 
 Rows are keyed by method and path template. An operation without a row, and a row without an operation,
-fails the check; a test calls every cell over HTTP. To add a route, add its line to `ROWS` below, in the
-block of its door, and name what callers get by one of the profiles.
+fails the check; a test calls every cell over HTTP. To add a route of the hub, add its line to `HUB_ROWS`
+below, in the block of its door, and name what callers get by one of the profiles; the gateway's are listed
+in `access_gateway`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from partnerhub.web.guards import handlers_of
 
 
 class Caller(StrEnum):
-    """Who calls. `OTHER_…` belongs to another partner; all the rest to the one in the path."""
+    """Who calls. `OTHER_…` and `CROSSED` belong to another partner than the objects asked for."""
 
     ANONYMOUS = "anonymous"
     MEMBER = "member"
@@ -31,6 +32,7 @@ class Caller(StrEnum):
     CHANNEL_KEY = "channel_key"
     OTHER_OWNER = "other_owner"
     OTHER_KEY = "other_key"
+    CROSSED = "crossed"  # another partner's key under its own partner id, for this partner's objects
 
 
 class Outcome(Enum):
@@ -45,7 +47,7 @@ class Outcome(Enum):
 
 @dataclass(frozen=True)
 class Row:
-    """What each caller gets; `other_*` are asked with their own credential for this partner's path."""
+    """What each caller gets."""
 
     anonymous: Outcome
     member: Outcome
@@ -59,6 +61,7 @@ class Row:
     channel_key: Outcome
     other_owner: Outcome
     other_key: Outcome
+    crossed: Outcome
 
     def expected(self, caller: Caller) -> Outcome:
         """Return the cell of a caller."""
@@ -103,18 +106,37 @@ API_READ = _row(
     key_security=_FORBIDDEN,
     legacy_token=_PASSES,
     other_key=_FORBIDDEN,
+    crossed=_PASSES,
 )
-"""An API call with the scope `read`, the partner id in its path."""
+"""An API call with the scope `read`, the partner id in its path and no other."""
 API_WRITE = API_READ.but(key_read=_FORBIDDEN, key_write=_PASSES)
 """An API call with the scope `write`."""
 API_SECURITY = API_READ.but(key_read=_FORBIDDEN, key_security=_PASSES, legacy_token=_FORBIDDEN)
 """An API call with the scope `security`: what pages guard by a one-time code."""
+API_READ_OBJECT = API_READ.but(crossed=_MISSING)
+"""An API call with the scope `read` that names an object in its path."""
+API_WRITE_OBJECT = API_WRITE.but(crossed=_MISSING)
+"""The same with `write`."""
+API_SECURITY_OBJECT = API_SECURITY.but(crossed=_MISSING)
+"""The same with `security`."""
 
+_PARTNER = "/api/v2/partners/{partner_id}"
+_OLDER = "/v1/partners/{partner_id}"
+_CHANNEL = f"{_PARTNER}/channels/{{channel_id}}"
+_CONTROL = f"{_PARTNER}/clients/{{client_id}}/channels/{{channel_id}}/control"
+_WABA = f"{_PARTNER}/waba_accounts/{{waba_id}}"
+_TEMPLATES = "/waba_accounts/{waba_id}/waba_templates"
 
-ROWS: Mapping[str, Row] = {
+HUB_ROWS: Mapping[str, Row] = {
+    # machines around the process; metrics decide by themselves who may see them
+    "GET /healthz": OPEN,
+    "GET /readyz": OPEN,
+    "GET /metrics": OPEN,
     # looks and static files
     "POST /preferences": OPEN,
     "GET /static": OPEN,
+    "GET /onboarding/static/{file_path}": OPEN,
+    "HEAD /onboarding/static/{file_path}": OPEN,
     # coming in and going out
     "GET /": OPEN,
     **{
@@ -146,6 +168,62 @@ ROWS: Mapping[str, Row] = {
     "POST /account/sessions/{session_id}/end": PARTNER_OBJECT_PAGE,
     "POST /client/account/sessions/{session_id}/end": CLIENT_PAGE,
     "POST /operator/account/sessions/{session_id}/end": OPERATOR_PAGE,
+    # the onboarding popup: open to everybody with a link; a run belongs to the browser that began it
+    "GET /dashboard/app/{link_partner}": OPEN,
+    "GET /dashboard/app/{link_partner}/permissions": OPEN,
+    "GET /onboarding/{link_partner}": OPEN,
+    "GET /onboarding/run/{run_id}": OPEN,
+    "GET /onboarding/run/{run_id}/finish": OPEN,
+    **{
+        f"POST /onboarding/run/{{run_id}}/{step}": OPEN
+        for step in ("account", "again", "cancelled", "known", "register", "sign-in", "signup")
+    },
+    # Partner API
+    "POST /api/v2/token": OPEN,
+    "GET /api/v2/openapi.json": OPEN,
+    f"GET {_PARTNER}": API_READ,
+    f"PATCH {_PARTNER}": API_WRITE,
+    f"GET {_PARTNER}/webhook_url": API_READ,
+    f"POST {_PARTNER}/webhook_url": API_WRITE,
+    f"GET {_PARTNER}/balance": API_READ,
+    f"PATCH {_PARTNER}/settings/partner_change_request": API_WRITE,
+    f"GET {_PARTNER}/clients": API_READ,
+    f"GET {_PARTNER}/clients/{{client_id}}": API_READ_OBJECT,
+    f"PATCH {_PARTNER}/clients/{{client_id}}": API_WRITE_OBJECT,
+    f"GET {_PARTNER}/channels": API_READ,
+    f"GET {_CHANNEL}": API_READ_OBJECT,
+    **{
+        f"{method} {_CHANNEL}/{name}": row
+        for name in ("api_keys", "api-keys")
+        for method, row in (
+            ("GET", API_READ_OBJECT),
+            ("POST", API_WRITE_OBJECT),
+            ("DELETE", API_WRITE_OBJECT),
+        )
+    },
+    f"POST {_CONTROL}/cancellation_request": API_WRITE_OBJECT,
+    f"POST {_CONTROL}/reactivate": API_WRITE_OBJECT,
+    f"GET {_WABA}": API_READ_OBJECT,
+    f"GET {_PARTNER}{_TEMPLATES}": API_READ_OBJECT,
+    **{f"POST {prefix}{_TEMPLATES}": API_WRITE_OBJECT for prefix in (_PARTNER, _OLDER)},
+    **{f"DELETE {prefix}{_TEMPLATES}/{{template_id}}": API_WRITE_OBJECT for prefix in (_PARTNER, _OLDER)},
+    f"PATCH {_OLDER}{_TEMPLATES}/{{template_id}}": API_WRITE_OBJECT,
+    # components, in development only
+    **{
+        f"GET /gallery{page}": OPEN
+        for page in (
+            "",
+            "/delete",
+            "/error",
+            "/list",
+            "/list/{account_id}",
+            "/popup",
+            "/search",
+            "/secret",
+            "/sign-in",
+        )
+    },
+    **{f"POST /gallery/{form}": OPEN for form in ("delete", "secret", "toast")},
 }
 
 
@@ -160,7 +238,7 @@ def operations_of(routes: Iterable[BaseRoute]) -> list[str]:
     return sorted(found)
 
 
-def problems(operations: Iterable[str], rows: Mapping[str, Row] = ROWS) -> list[str]:
+def problems(operations: Iterable[str], rows: Mapping[str, Row]) -> list[str]:
     """Return what is wrong between a route table and the matrix, one line each."""
     known = set(operations)
     return [f"{operation}: no row in the access matrix" for operation in sorted(known - set(rows))] + [

@@ -10,8 +10,7 @@ from partnerhub.identity.schemas import Hub
 from partnerhub.kit.database import Database
 from partnerhub.partners import queries as partner_queries
 from partnerhub.partners import services as partners
-from partnerhub.partners.errors import MemberUnknown, TokenInvalid
-from partnerhub.partners.schemas import Role
+from partnerhub.partners.errors import TokenInvalid
 from partnerhub.web.errors import CredentialUnknown
 from partnerhub.web.principal import Anonymous, Principal, SignedInUser
 
@@ -36,17 +35,13 @@ class Credentials:
                 return Anonymous()
             await identity.touch_session(unit, session_id=session.id)
             if hub is Hub.OPERATOR:
-                return SignedInUser(session, None) if session.is_operator else Anonymous()
-            role: Role | None = None
-            if hub is Hub.PARTNER and session.partner_id is not None:
-                try:
-                    member = await partner_queries.get_member(
-                        unit, partner_id=session.partner_id, user_id=session.user_id
-                    )
-                    role = member.role
-                except MemberUnknown:
-                    role = None
-        return SignedInUser(session, role)
+                return SignedInUser(session) if session.is_operator else Anonymous()
+            if hub is Hub.CLIENT:
+                return SignedInUser(session)
+            places = await partner_queries.list_memberships(unit, user_id=session.user_id)
+        roles = {place.partner_id: place.role for place in places}
+        role = roles.pop(session.partner_id or "", None)
+        return SignedInUser(session, role, belongs_elsewhere=bool(roles))
 
     async def find_machine(self, headers: Mapping[str, str]) -> Principal:
         """Find whose key or token the headers carry; nobody's when there is none.

@@ -14,11 +14,6 @@ from collections.abc import Collection, Mapping
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-def derive_key(secret_keys: str) -> bytes:
-    """Derive the key of the tokens from the installation's envelope keys (the setting's text)."""
-    return hmac.new(secret_keys.encode(), b"csrf", hashlib.sha256).digest()
-
-
 def make_token(key: bytes, *, bound_to: str) -> str:
     """Return the token for a session's or visitor's cookie value."""
     digest = hmac.new(key, b"form:" + bound_to.encode(), hashlib.sha256).digest()

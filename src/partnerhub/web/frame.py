@@ -78,10 +78,8 @@ class FrameSource:
         async with self.db.tenant(session.partner_id) as unit:
             partner = await partner_queries.get_partner(unit, partner_id=session.partner_id)
             wallets = await ledger_queries.get_balance(unit, partner_id=partner.id)
-        async with self.db.system() as unit:
-            places = await partner_queries.list_memberships(unit, user_id=session.user_id)
         others: tuple[Link, ...] = ()
-        if len(places) > 1:
+        if person.belongs_elsewhere:
             others = (Link(label=translate(N_("Switch partner")), href=HUBS[Hub.PARTNER].switch),)
         wallet = next((wallet for wallet in wallets if wallet.currency == partner.currency), None)
         if wallet is None or partner.payment_model != "partner_paid":

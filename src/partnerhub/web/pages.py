@@ -197,9 +197,10 @@ def _to_sign_in(
     target = HUBS[error.hub].sign_in
     if wanted and local_path(wanted) == wanted:
         target += f"?next={quote(wanted, safe='/')}"
+    sent = {"x-error-code": error.code, "cache-control": "no-store"}
     if is_fragment:
-        return Answer(401, b"", "text/html", {"hx-redirect": target, "hx-reswap": "none"})
-    return Answer(303, b"", "text/html", {"location": target, "cache-control": "no-store"})
+        return Answer(401, b"", "text/html", {**sent, "hx-redirect": target, "hx-reswap": "none"})
+    return Answer(303, b"", "text/html", {**sent, "location": target})
 
 
 def _plain_cookie(header: str, name: str) -> str:

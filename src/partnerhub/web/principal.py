@@ -26,7 +26,8 @@ class SignedInUser:
     """A person with a live session; `role` is theirs in the session's partner as of this request."""
 
     session: SessionRow
-    role: Role | None
+    role: Role | None = None
+    belongs_elsewhere: bool = False
 
     @property
     def partner_id(self) -> str | None:

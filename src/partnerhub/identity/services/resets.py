@@ -13,7 +13,7 @@ from partnerhub.identity.passwords import STANDARD, Passwords, check_strength
 from partnerhub.identity.schemas import PLATFORM, Actor, ActorKind, User
 from partnerhub.identity.services.audit import record_change
 from partnerhub.identity.services.limits import Limit, count_hits
-from partnerhub.identity.services.sessions import end_all_sessions
+from partnerhub.identity.services.sessions import end_all_sessions, rotate_session
 from partnerhub.identity.services.sign_in import check_password
 from partnerhub.kit import clock, crypto, jobs, mail
 from partnerhub.kit.database import Database, Unit
@@ -115,19 +115,21 @@ async def reset_password(
 async def change_password(
     db: Database,
     *,
-    user: User,
+    user_id: str,
     current: str,
     new: str,
     keep: UUID,
     actor: Actor,
     link_base: str,
     passwords: Passwords = STANDARD,
-) -> None:
-    """Replace a password by its owner, who gives the current one; every session but `keep` ends.
+) -> str:
+    """Replace a password by its owner, who gives the current one, and return the session's new token.
 
-    Guesses at the current password count as sign-in attempts. The caller rotates the kept session.
-    Raises: PasswordWrong, PasswordWeak, SignInLimited, HashingBusy.
+    Every session but `keep` ends. Guesses at the current password count as sign-in attempts.
+    Raises: PasswordWrong, PasswordWeak, SignInLimited, HashingBusy, SessionEnded.
     """
+    async with db.system() as unit:
+        user = await queries.get_user(unit, user_id=user_id)
     check_strength(new, about=(user.email.partition("@")[0], user.name))
     try:
         await check_password(db, email=user.email, password=current, ip=actor.ip, passwords=passwords)
@@ -137,7 +139,9 @@ async def change_password(
     password_hash = await passwords.hash(new)
     async with db.system() as unit:
         await _set_password(unit, user=user, password_hash=password_hash, keep=keep, link_base=link_base)
+        fresh = await rotate_session(unit, session_id=keep)
         await _record(unit, actor, "password.changed", user)
+    return fresh
 
 
 async def _make_link(unit: Unit, *, user: User, link_base: str, life: timedelta) -> str:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from datetime import timedelta
 from uuid import UUID
 
-from partnerhub.identity.schemas import SESSION_LIFE, Hub, SessionScope, SignedIn, User
+from partnerhub.identity import queries
+from partnerhub.identity.schemas import SESSION_LIFE, Hub, SessionRow, SessionScope, SignedIn, User
 from partnerhub.kit import clock, crypto
-from partnerhub.kit.database import Unit
+from partnerhub.kit.database import Database, Unit
 from partnerhub.kit.errors import Unauthenticated
 from partnerhub.kit.ids import token, uuid7
 
@@ -102,6 +103,24 @@ async def end_all_sessions(unit: Unit, *, user_id: str, keep: UUID | None = None
         "update session set ended_at = %s where user_id = %s and ended_at is null and id is distinct from %s",
         (clock.now(), user_id, keep),
     )
+
+
+async def sign_out(db: Database, *, session_id: UUID, user_id: str) -> bool:
+    """End one session of this person in a unit of its own; says whether one was live. Repeatable."""
+    async with db.system() as unit:
+        return await end_session(unit, session_id=session_id, user_id=user_id)
+
+
+async def sign_out_elsewhere(db: Database, *, user_id: str, keep: UUID) -> int:
+    """End every other session of this person in a unit of its own; returns how many."""
+    async with db.system() as unit:
+        return await end_all_sessions(unit, user_id=user_id, keep=keep)
+
+
+async def read_sessions(db: Database, *, user_id: str) -> list[SessionRow]:
+    """Return a person's live sessions, the last used first, in a unit of its own."""
+    async with db.system() as unit:
+        return await queries.list_sessions(unit, user_id=user_id)
 
 
 async def end_member_sessions(unit: Unit, *, user_id: str, partner_id: str) -> int:

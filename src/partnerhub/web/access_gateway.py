@@ -1,0 +1,120 @@
+"""The gateway's part of the access matrix: its operations, each for channel keys alone.
+
+The paths are written out here a second time on purpose: what the gateway's own table gains by mistake has no
+row here, and the check says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from partnerhub.web.access import OPEN, Outcome, Row
+
+_UNKNOWN = Outcome.UNAUTHENTICATED
+CHANNEL_CALL = Row(
+    anonymous=_UNKNOWN,
+    member=_UNKNOWN,
+    owner=_UNKNOWN,
+    client=_UNKNOWN,
+    operator=_UNKNOWN,
+    key_read=_UNKNOWN,
+    key_write=_UNKNOWN,
+    key_security=_UNKNOWN,
+    legacy_token=_UNKNOWN,
+    channel_key=Outcome.PASSES,
+    other_owner=_UNKNOWN,
+    other_key=_UNKNOWN,
+    crossed=Outcome.MISSING,
+)
+"""A call of the Messaging API; `crossed` is another channel's key on a path with this channel's own ids."""
+
+_CHANNEL_CALLS = (
+    ("DELETE GET POST", "/block_users"),
+    ("GET POST", "/business_compliance_info"),
+    ("POST", "/calling/calls"),
+    ("GET", "/calling/permissions/{user_id}"),
+    ("GET POST", "/calling/settings"),
+    ("GET POST", "/conversational_automation"),
+    ("GET POST", "/groups"),
+    ("DELETE GET POST", "/groups/{group_id}"),
+    ("GET POST", "/groups/{group_id}/invite_link"),
+    ("DELETE GET POST", "/groups/{group_id}/join_requests"),
+    ("DELETE POST", "/groups/{group_id}/participants"),
+    ("GET", "/health_status"),
+    ("POST", "/marketing_messages"),
+    ("POST", "/media"),
+    ("DELETE GET", "/media/{object_id}"),
+    ("GET POST", "/message_qrdls"),
+    ("DELETE GET", "/message_qrdls/{code}"),
+    ("POST", "/messages"),
+    ("GET POST", "/official_business_account"),
+    ("POST", "/uploads"),
+    ("GET POST", "/v1/configs/templates"),
+    ("DELETE", "/v1/configs/templates/{name}"),
+    ("GET POST", "/v1/configs/webhook"),
+    ("POST", "/v1/marketing_messages"),
+    ("POST", "/v1/media"),
+    ("DELETE GET", "/v1/media/{object_id}"),
+    ("POST", "/v1/messages"),
+    ("GET POST", "/waba_webhook"),
+    ("GET", "/whatsapp_business/attachments"),
+    ("GET POST", "/whatsapp_business_encryption"),
+    ("GET POST", "/whatsapp_business_profile"),
+    ("GET POST", "/whatsapp_commerce_settings"),
+    ("GET POST", "/{group_id}/invite_link"),
+    ("DELETE GET POST", "/{group_id}/join_requests"),
+    ("DELETE POST", "/{group_id}/participants"),
+    ("DELETE GET POST", "/{object_id}"),
+    ("DELETE GET POST", "/{object_id}/block_users"),
+    ("GET POST", "/{object_id}/business_compliance_info"),
+    ("GET", "/{object_id}/call_permissions"),
+    ("POST", "/{object_id}/calls"),
+    ("POST", "/{object_id}/conversational_automation"),
+    ("GET POST", "/{object_id}/groups"),
+    ("POST", "/{object_id}/marketing_messages"),
+    ("POST", "/{object_id}/media"),
+    ("GET POST", "/{object_id}/message_qrdls"),
+    ("DELETE GET", "/{object_id}/message_qrdls/{code}"),
+    ("DELETE GET POST", "/{object_id}/message_templates"),
+    ("POST", "/{object_id}/messages"),
+    ("GET POST", "/{object_id}/official_business_account"),
+    ("GET POST", "/{object_id}/settings"),
+    ("POST", "/{object_id}/uploads"),
+    ("GET POST", "/{object_id}/whatsapp_business_encryption"),
+    ("GET POST", "/{object_id}/whatsapp_business_profile"),
+    ("GET POST", "/{object_id}/whatsapp_commerce_settings"),
+    ("GET POST", "/{session_id}"),
+    ("DELETE GET POST", "/{version}/{group_id}"),
+    ("GET POST", "/{version}/{group_id}/invite_link"),
+    ("DELETE GET POST", "/{version}/{group_id}/join_requests"),
+    ("DELETE POST", "/{version}/{group_id}/participants"),
+    ("DELETE GET", "/{version}/{object_id}"),
+    ("DELETE GET POST", "/{version}/{object_id}/block_users"),
+    ("GET POST", "/{version}/{object_id}/business_compliance_info"),
+    ("GET", "/{version}/{object_id}/call_permissions"),
+    ("POST", "/{version}/{object_id}/calls"),
+    ("POST", "/{version}/{object_id}/conversational_automation"),
+    ("GET POST", "/{version}/{object_id}/groups"),
+    ("POST", "/{version}/{object_id}/marketing_messages"),
+    ("POST", "/{version}/{object_id}/media"),
+    ("GET POST", "/{version}/{object_id}/message_qrdls"),
+    ("DELETE GET", "/{version}/{object_id}/message_qrdls/{code}"),
+    ("DELETE GET POST", "/{version}/{object_id}/message_templates"),
+    ("POST", "/{version}/{object_id}/messages"),
+    ("GET POST", "/{version}/{object_id}/official_business_account"),
+    ("GET POST", "/{version}/{object_id}/settings"),
+    ("POST", "/{version}/{object_id}/uploads"),
+    ("GET POST", "/{version}/{object_id}/whatsapp_business_encryption"),
+    ("GET POST", "/{version}/{object_id}/whatsapp_business_profile"),
+    ("GET POST", "/{version}/{object_id}/whatsapp_commerce_settings"),
+    ("GET POST", "/{version}/{session_id}"),
+)
+
+GATEWAY_ROWS: Mapping[str, Row] = {
+    "GET /healthz": OPEN,
+    "GET /readyz": OPEN,
+    # Meta proves itself by the verify token and by its signature.
+    "GET /meta/webhook": OPEN,
+    "POST /meta/webhook": OPEN,
+    **{f"{method} {path}": CHANNEL_CALL for methods, path in _CHANNEL_CALLS for method in methods.split()},
+}
