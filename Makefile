@@ -16,12 +16,12 @@ test: $(STAMP) assets
 	@$(BIN)/python -m tests.browser_needed
 	@$(BIN)/pytest -n auto --dist worksteal $(ARGS)
 
-check: $(STAMP)
+check: $(STAMP) assets
 	@$(BIN)/ruff format --check src tests bench
 	@$(BIN)/ruff check src tests bench
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m partnerhub.web.access_check
+	@$(BIN)/python -m partnerhub.web.access_check partnerhub.app.operations:list_operations
 
 bench: $(STAMP) assets
 	@$(BIN)/python -m bench $(ARGS)
