@@ -32,14 +32,15 @@ _log = get(__name__)
 class Result(msgspec.Struct, kw_only=True):
     """What a delivery becomes, and the attempt that made it so, if there was one.
 
-    `delay` is in seconds from now; `tried_at` is None for a row that only changes hands.
+    `delay` is in seconds from now, None for the place in line that its creation gives it; `tried_at` is None
+    for a row that only changes hands.
     """
 
     id: UUID
     created_at: datetime
     lease: UUID
     state: str
-    delay: float
+    delay: float | None
     attempts: int
     step: int
     rank: int

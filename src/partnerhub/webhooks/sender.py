@@ -154,7 +154,7 @@ class Sender:
         """
         self._is_draining = True
         self._turns.takes = False
-        self._stock.give_everything_back(at=clock_now())
+        self._stock.give_everything_back()
         self._wake.set()
         deadline = time.monotonic() + timeout_seconds
         while self._stock.in_flight or self._stock.results:

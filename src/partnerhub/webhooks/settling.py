@@ -8,7 +8,7 @@ nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from partnerhub.webhooks.claims import Result
 from partnerhub.webhooks.lanes import Change, Job
@@ -57,13 +57,13 @@ def settle(job: Job, outcome: Outcome, *, at: datetime) -> Settled:
     return Settled(result, _failed(result, job, outcome, at))
 
 
-def give_back(job: Job, state: DeliveryState, *, at: datetime, error: str | None = None) -> Result:
+def give_back(job: Job, state: DeliveryState, *, error: str | None = None) -> Result:
     """Return a job untried: to be taken by anybody, parked in the order of creation, or discarded."""
     result = _result(job)
     result.state = state
     result.error = error
     if state is DeliveryState.PARKED:
-        result.delay = (job.work.created_at - at).total_seconds()
+        result.delay = None
     return result
 
 
@@ -72,7 +72,7 @@ def _failed(result: Result, job: Job, outcome: Outcome, at: datetime) -> Move | 
     if outcome.is_gone:
         lane.disable()
         result.state = DeliveryState.PARKED
-        result.delay = (work.created_at - at).total_seconds()
+        result.delay = None
         return Move(job, None, gone_url=job.url)
     change = lane.note_failure(work.id, is_probe=job.is_probe)
     if change is Change.PROBE_FAILED:
@@ -81,7 +81,7 @@ def _failed(result: Result, job: Job, outcome: Outcome, at: datetime) -> Move | 
         result.step = work.step + 1
         result.state = DeliveryState.PENDING
         result.delay = retry_delay_seconds(result.step, retry_after=outcome.retry_after)
-    if (at - work.created_at).total_seconds() + result.delay > GIVE_UP_AFTER.total_seconds():
+    if at + timedelta(seconds=result.delay or 0.0) > work.created_at + GIVE_UP_AFTER:
         result.state = DeliveryState.FAILED
     if change is None:
         return None

@@ -239,7 +239,8 @@ with result as (
 ),
 done as (
   update delivery set
-    state = result.state, lease = null, due_at = now() + result.delay * interval '1 second',
+    state = result.state, lease = null,
+    due_at = coalesce(now() + result.delay * interval '1 second', delivery.created_at),
     attempts = result.attempts, step = result.step, rank = result.rank,
     last_status = case when result.tried_at is null then last_status else result.status end,
     last_error = case when result.tried_at is null then coalesce(result.error, last_error)

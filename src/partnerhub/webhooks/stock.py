@@ -111,10 +111,10 @@ class Stock:
         if settled.move is not None:
             self.moves.append(settled.move)
             if settled.move.change is Change.OPEN or settled.move.gone_url is not None:
-                self._empty(job.lane, DeliveryState.PARKED, at=at)
+                self._empty(job.lane, DeliveryState.PARKED)
         return settled
 
-    def learn(self, endpoint_id: UUID, facts: Facts, *, at: datetime, now: float) -> None:
+    def learn(self, endpoint_id: UUID, facts: Facts, *, now: float) -> None:
         """Take an endpoint's facts; jobs that cannot go out any more are given back."""
         lane = self.lanes.get(endpoint_id)
         if lane is None:
@@ -122,9 +122,9 @@ class Stock:
         lane.learn(facts, at=now)
         self.cold.discard(endpoint_id)
         if not facts.exists:
-            self._empty(lane, DeliveryState.DISCARDED, at=at, error="endpoint_removed")
+            self._empty(lane, DeliveryState.DISCARDED, error="endpoint_removed")
         elif not facts.takes:
-            self._empty(lane, DeliveryState.PARKED, at=at, but_probes=True)
+            self._empty(lane, DeliveryState.PARKED, but_probes=True)
         self.ring.offer(lane)
 
     def doubt(self, lanes: Iterable[Lane]) -> None:
@@ -133,10 +133,10 @@ class Stock:
             lane.facts = None
             self.cold.add(lane.endpoint_id)
 
-    def give_everything_back(self, *, at: datetime) -> None:
+    def give_everything_back(self) -> None:
         """Return all that is not under way, for anybody to take at once."""
         for lane in self.lanes.values():
-            self._empty(lane, DeliveryState.PENDING, at=at)
+            self._empty(lane, DeliveryState.PENDING)
 
     def written(self, results: Sequence[Result]) -> None:
         """Forget what was written; it is the front of the line."""
@@ -171,7 +171,6 @@ class Stock:
         lane: Lane,
         state: DeliveryState,
         *,
-        at: datetime,
         error: str | None = None,
         but_probes: bool = False,
     ) -> None:
@@ -180,7 +179,7 @@ class Stock:
             if but_probes and job.is_probe:
                 probes.append(job)
             else:
-                self.results.append(give_back(job, state, at=at, error=error))
+                self.results.append(give_back(job, state, error=error))
         for job in probes:
             lane.add(job)
 

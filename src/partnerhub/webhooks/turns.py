@@ -14,7 +14,6 @@ from uuid import UUID, uuid4
 import psycopg
 
 from partnerhub.kit import jobs
-from partnerhub.kit.clock import now as clock_now
 from partnerhub.kit.crypto import Keyring
 from partnerhub.kit.database import Database, Unit
 from partnerhub.kit.logs import get
@@ -318,13 +317,13 @@ class Turns:
     # --- what came of it ----------------------------------------------------------------------------------
 
     def _apply(self, plan: _Plan, reply: _Reply, lease: UUID, until: float) -> bool:
-        stock, counts, at, now = self._stock, self.counts, clock_now(), time.monotonic()
+        stock, counts, now = self._stock, self.counts, time.monotonic()
         counts.turns += 1
         counts.written += len(reply.counted)
         counts.fenced += len(plan.results) - len(reply.counted)
         for result in plan.results:
             if result.state == "pending":
-                self.agenda.plan(result.endpoint_id, now + result.delay)
+                self.agenda.plan(result.endpoint_id, now + (result.delay or 0.0))
         stock.written(plan.results)
         if plan.is_probe:
             self._probe_at = float("inf")
@@ -342,7 +341,7 @@ class Turns:
         for endpoint_id, facts in reply.facts.items():
             # What this sender decided while the answer was on its way is newer.
             if endpoint_id not in moved:
-                stock.learn(endpoint_id, facts, at=at, now=now)
+                stock.learn(endpoint_id, facts, now=now)
         if plan.is_poll:
             self._note_scan(reply, now)
         return len(stock.results) >= _BATCH or bool(stock.cold) or self._could_claim(now)
@@ -374,7 +373,7 @@ class Turns:
         for endpoint_id in plan.closed:
             self.agenda.served(endpoint_id, is_empty=reply.parked.get(endpoint_id, 0) < _PARK_LIMIT)
         back: dict[UUID, int] = {}
-        for row in reply.unparked:
+        for row in sorted(reply.unparked, key=lambda row: row.created_at):
             back[row.endpoint_id] = back.get(row.endpoint_id, 0) + 1
             stock.take(row.as_handover(lease=lease, until=until))
         for endpoint_id, room in plan.unpark.items():
