@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from litestar import Response, Router, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath
+from litestar.params import FromPath, Parameter
 
 from partnerhub.identity.schemas import Hub
 from partnerhub.identity.services import record_change
@@ -56,14 +56,14 @@ async def list_deliveries(
     page: NamedDependency[Page],
     tenant: NamedDependency[Tenant],
     q: str = "",
-    state: str = "",
+    wanted_state: Annotated[str, Parameter(query="state")] = "",
     owner: str = "",
     cursor: str = "",
 ) -> Response[Any]:
     """Show the log, newest first; filters and place live in the address."""
-    address = Address(PATH, {"q": q, "state": state, "owner": owner, "cursor": cursor})
+    address = Address(PATH, {"q": q, "state": wanted_state, "owner": owner, "cursor": cursor})
     filters = DeliveryFilter(
-        states=(DeliveryState(state),) if state in set(DeliveryState) else (),
+        states=(DeliveryState(wanted_state),) if wanted_state in set(DeliveryState) else (),
         owner_kind=OwnerKind(owner) if owner in set(OwnerKind) else None,
         text=q,
     )

@@ -22,6 +22,7 @@ from rich.table import Table
 from partnerhub import settings as settings_module
 from partnerhub.demo import installation, seed
 from partnerhub.demo.processes import MailboxProcess, SimulatorProcess, SiteProcess
+from partnerhub.demo.site import SiteConfig
 from partnerhub.demo.supervisor import Child, Supervisor, python
 from partnerhub.kit.postgres import EmbeddedPostgres
 from partnerhub.migrations import run as migrations
@@ -76,21 +77,29 @@ class _Run:
         environment = installation.environment_of(values)
         # Every problem of the settings is told here, once, and not by three processes at the same time.
         settings = settings_module.load({**os.environ, **environment})
-        async with asyncio.TaskGroup() as starting:
-            if self.options.is_demo:
-                starting.create_task(self._start_mailbox())
-                starting.create_task(self._start_simulator())
-            for service, port, count in (
-                ("gateway", settings.gateway_port, settings.processes),
-                ("hub", settings.hub_port, settings.processes),
-                ("worker", settings.worker_port, 1),
-            ):
-                for _ in range(count):
-                    starting.create_task(self._start_service(service, port, environment))
+        await self._start_services(settings, environment)
         if self.options.is_demo:
             await self._start_sample(settings)
         else:
             self._tell({"hub": settings.hub_url, "gateway": settings.gateway_url})
+
+    async def _start_services(self, settings: settings_module.Settings, environment: dict[str, str]) -> None:
+        """Start everything that needs the database and nothing of each other, at the same time.
+
+        Raises: ChildFailed, TimeoutError.
+        """
+        starts = [
+            self._start_service(service, port, environment)
+            for service, port, count in (
+                ("gateway", settings.gateway_port, settings.processes),
+                ("hub", settings.hub_port, settings.processes),
+                ("worker", settings.worker_port, 1),
+            )
+            for _ in range(count)
+        ]
+        if self.options.is_demo:
+            starts += [self._start_mailbox(), self._start_simulator()]
+        await asyncio.gather(*starts)
 
     async def _start_service(self, service: str, port: int, environment: dict[str, str]) -> None:
         await self.supervisor.start(
@@ -187,17 +196,20 @@ class _Run:
             )
         )
 
+    async def _start_site(self, config: SiteConfig) -> None:
+        await self._start_own(
+            "site",
+            SiteProcess(port=self.ports["site"], config=config),
+            ready=f"{self.url('site')}/receiver",
+        )
+
     async def _start_sample(self, settings: settings_module.Settings) -> None:
         sample = await seed.ensure(
             settings,
             folder=self.folder,
             simulator_url=self.url("simulator"),
             site_url=self.url("site"),
-        )
-        await self._start_own(
-            "site",
-            SiteProcess(port=self.ports["site"], config=seed.site_config(sample, settings, self.url("site"))),
-            ready=f"{self.url('site')}/receiver",
+            start_site=self._start_site,
         )
         installation.write_private(
             self.folder / "demo.json",

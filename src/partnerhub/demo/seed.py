@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,13 +56,13 @@ class Sample(msgspec.Struct, frozen=True):
     user_password: str
     partner_api_key: str
     platform_secret: str
-    client_id: str
-    channel_id: str
-    channel_api_key: str
-    phone_number_id: str
-    waba_external_id: str
     template_name: str
     template_language: str
+    client_id: str = ""
+    channel_id: str = ""
+    channel_api_key: str = ""
+    phone_number_id: str = ""
+    waba_external_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -122,8 +122,18 @@ _TEMPLATES: Sequence[Mapping[str, Any]] = (  # Any: as Meta writes them
 )
 
 
-async def ensure(settings: Settings, *, folder: Path, simulator_url: str, site_url: str) -> Sample:
-    """Make the sample data once, and connect simulator and sample site as they run now."""
+async def ensure(
+    settings: Settings,
+    *,
+    folder: Path,
+    simulator_url: str,
+    site_url: str,
+    start_site: Callable[[SiteConfig], Awaitable[None]],
+) -> Sample:
+    """Make the sample data once, and connect simulator and sample site as they run now.
+
+    The site is started between partner and clients, so that it hears of the clients as they come.
+    """
     keyring = keyring_of(settings)
     database = Database(settings.database_url, name="seed", max_size=2)
     await database.open()
@@ -132,10 +142,19 @@ async def ensure(settings: Settings, *, folder: Path, simulator_url: str, site_u
         path = folder / "sample.json"
         if path.exists():
             sample = msgspec.json.decode(path.read_bytes(), type=Sample)
+            await _point_to_site(database, keyring, sample.partner_id, site_url)
+            await start_site(site_config(sample, settings, site_url))
         else:
-            sample = await _make(database, keyring, simulator_url)
+            partner, sample = await _make_partner(database, keyring)
+            await _point_to_site(database, keyring, partner.id, site_url)
+            await start_site(site_config(sample, settings, site_url))
+            made = [
+                await _make_business(database, keyring, partner, business, simulator_url)
+                for business in _BUSINESSES
+            ]
+            sample = msgspec.structs.replace(sample, **made[0])
             write_private(path, msgspec.to_builtins(sample))
-        await _point_to_site(database, keyring, sample, site_url)
+        await _point_number_to_site(database, keyring, sample, site_url)
     finally:
         await database.close()
     return sample
@@ -155,7 +174,7 @@ def site_config(sample: Sample, settings: Settings, site_url: str) -> SiteConfig
     )
 
 
-async def _make(database: Database, keyring: Keyring, simulator_url: str) -> Sample:
+async def _make_partner(database: Database, keyring: Keyring) -> tuple[Partner, Sample]:
     password = secrets.token_urlsafe(12)
     async with database.system() as unit:
         await _import_prices(unit)
@@ -193,21 +212,12 @@ async def _make(database: Database, keyring: Keyring, simulator_url: str) -> Sam
             actor=_OPERATOR,
             note="Sample funds",
         )
-    made = [
-        await _make_business(database, keyring, partner, business, simulator_url) for business in _BUSINESSES
-    ]
-    first = made[0]
-    return Sample(
+    return partner, Sample(
         partner_id=partner.id,
         user_email=OWNER_EMAIL,
         user_password=password,
         partner_api_key=key,
         platform_secret=secret,
-        client_id=first["client_id"],
-        channel_id=first["channel_id"],
-        channel_api_key=first["channel_api_key"],
-        phone_number_id=first["phone_number_id"],
-        waba_external_id=first["waba_external_id"],
         template_name=TEMPLATE_NAME,
         template_language=TEMPLATE_LANGUAGE,
     )
@@ -354,17 +364,21 @@ async def _subscribe(settings: Settings) -> None:
         )
 
 
-async def _point_to_site(database: Database, keyring: Keyring, sample: Sample, site_url: str) -> None:
-    """Let both webhooks and the redirect lead to where the sample site listens this time."""
-    async with database.tenant(sample.partner_id) as unit:
+async def _point_to_site(database: Database, keyring: Keyring, partner_id: str, site_url: str) -> None:
+    """Let the partner's webhook and redirect lead to where the sample site listens this time."""
+    async with database.tenant(partner_id) as unit:
         await partners.update_settings(
             unit,
-            partner_id=sample.partner_id,
+            partner_id=partner_id,
             change=SettingsChange(webhook_url=f"{site_url}/receiver/partner", redirect_url=f"{site_url}/"),
             actor=_OPERATOR,
             keyring=keyring,
             allow_loopback=True,
         )
+
+
+async def _point_number_to_site(database: Database, keyring: Keyring, sample: Sample, site_url: str) -> None:
+    async with database.tenant(sample.partner_id) as unit:
         await webhooks.set_endpoint(
             unit,
             partner_id=sample.partner_id,
