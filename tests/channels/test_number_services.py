@@ -28,7 +28,6 @@ from partnerhub.channels.errors import (
 )
 from partnerhub.channels.life_cycle import Stage
 from partnerhub.channels.queries import (
-    find_client_by_email,
     find_route_by_key,
     find_route_by_phone,
     get_channel,
@@ -94,7 +93,6 @@ async def test_a_new_client_is_told_with_the_client_inside(database: Database) -
             partner_payload="crm-42",
             actor=ACTOR,
         )
-        assert await find_client_by_email(unit, partner_id=partner.id, email="OPS@client.example ") == client
         assert [entry.action for entry in await list_audit(unit, partner_id=partner.id)] == ["client.created"]
     ((name, data),) = await told(database, partner.id)
     assert (name, data["client_id"], data["client"]["id"]) == ("client_created", client.id, client.id)

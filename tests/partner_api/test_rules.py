@@ -241,6 +241,18 @@ async def test_another_tenants_object_under_ones_own_path_is_404(api: Api, chann
         assert await unit.fetch_value("select count(*) from event") == 0
 
 
+async def test_an_id_that_cannot_be_one_is_404(api: Api) -> None:
+    for target in (
+        "channels/%00",
+        "clients/a%00b",
+        "channels/%FF",
+        "channels/%F0%9F%98%80",
+        "channels/..%2F",
+    ):
+        answer = await api.get(target)
+        assert (answer.status, answer.json["meta"]["http_code"]) == (404, 404), target
+
+
 @pytest.mark.parametrize("headers", [{}, {"X-API-Key": "wrong"}, {"Authorization": "Bearer a.b.c"}])
 async def test_without_a_credential_every_call_is_401_with_meta(api: Api, headers: dict[str, str]) -> None:
     for path in ("", "/clients", "/channels/k9Lm2NCH"):

@@ -7,7 +7,6 @@ from partnerhub.channels.listing import ListingInvalid
 from partnerhub.kit.errors import Conflict, Forbidden, Invalid, NotFound, TooMany, UpstreamFailed
 
 __all__ = [
-    "ChannelNotCancelled",
     "ChannelTerminated",
     "ChannelUnknown",
     "ClientInvalid",
@@ -79,12 +78,6 @@ class PermissionMissing(Forbidden):
     """The client has not granted the partner access to this channel, or has taken it back."""
 
     code = "permission_missing"
-
-
-class ChannelNotCancelled(Conflict):
-    """There is no cancellation whose time is over."""
-
-    code = "channel_not_cancelled"
 
 
 class TemplateInvalid(Invalid):

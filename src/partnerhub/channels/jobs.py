@@ -8,9 +8,6 @@ from partnerhub.kit.database import Unit
 SYNC_TEMPLATES = "channels.sync_templates"
 """Handler: `services.sync_templates(db, access, partner_id=, waba_id=)`."""
 
-TERMINATE_DUE = "channels.terminate_due"
-"""Handler: `services.terminate_due(db)`; daily."""
-
 
 async def ask_for_templates(unit: Unit, *, partner_id: str, waba_id: str) -> None:
     """Let the worker compare an account's templates with Meta after the commit; asked twice, it runs once."""

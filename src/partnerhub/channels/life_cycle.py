@@ -50,8 +50,6 @@ class PartnerEvent(StrEnum):
     TEMPLATE_STATUS = "waba_template_status_changed"
     TEMPLATE_CATEGORY = "waba_template_category_changed"
     QUALITY_CHANGED = "phone_number_quality_changed"
-    ACCOUNT_VIOLATION = "account_violation"
-    ACCOUNT_RESTRICTION = "account_restriction"
 
 
 # Stages that speak to the partner cannot be skipped; the ones before `ready` are Meta's and may be.

@@ -15,13 +15,7 @@ from psycopg import sql
 from partnerhub.channels import listing as rules
 from partnerhub.channels.access import open_access
 from partnerhub.channels.errors import ChannelUnknown, ClientUnknown, TemplateUnknown, WabaUnknown
-from partnerhub.channels.partner_objects import (
-    as_partner_api,
-    as_timestamp,
-    channel_event,
-    client_event,
-    without_open_dates,
-)
+from partnerhub.channels.partner_objects import as_partner_api, without_open_dates
 from partnerhub.channels.rows import (
     CHANNEL_COLUMNS,
     CHANNEL_JOIN,
@@ -45,10 +39,6 @@ from partnerhub.kit.database import Unit
 __all__ = [
     "Rows",
     "as_partner_api",
-    "as_timestamp",
-    "channel_event",
-    "client_event",
-    "find_client_by_email",
     "find_route_by_key",
     "find_route_by_phone",
     "find_waba_by_external_id",
@@ -58,6 +48,7 @@ __all__ = [
     "get_waba",
     "list_channels",
     "list_clients",
+    "list_clients_of_user",
     "list_keys",
     "list_templates",
     "open_access",
@@ -100,18 +91,6 @@ async def get_client(unit: Unit, *, partner_id: str, client_id: str) -> Client:
     if client is None:
         raise ClientUnknown("The client does not exist.")
     return client
-
-
-async def find_client_by_email(unit: Unit, *, partner_id: str, email: str) -> Client | None:
-    """Return the partner's oldest client with this contact e-mail, whatever its case."""
-    return await unit.fetch_one(
-        Client,
-        sql.SQL(
-            "select {} from client where partner_id = %s and lower(contact_info->>'email') = %s"
-            " order by created_at, id limit 1"
-        ).format(CLIENT_COLUMNS),
-        (partner_id, email.strip().lower()),
-    )
 
 
 async def list_clients_of_user(unit: Unit, *, user_id: str) -> list[Client]:

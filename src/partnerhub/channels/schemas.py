@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from typing import Any, Literal
 from uuid import UUID
 
@@ -208,11 +207,3 @@ class Listing:
     offset: int = 0
     sort: tuple[str, ...] = ("id",)
     filters: Mapping[str, object] = field(default_factory=dict)
-
-
-class TemplateCategory(StrEnum):
-    """What Meta prices a template as."""
-
-    MARKETING = "MARKETING"
-    UTILITY = "UTILITY"
-    AUTHENTICATION = "AUTHENTICATION"

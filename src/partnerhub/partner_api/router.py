@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from litestar import Router
 from litestar.datastructures import ResponseHeader
+from litestar.exceptions import NotFoundException
 
 from partnerhub.partner_api import channels, clients, document, partners, tokens, wabas
+from partnerhub.web.principal import HubRequest
+
+
+async def refuse_null_characters(request: HubRequest) -> None:
+    """Answer 404 to a path that no id can have and the database could not even look up."""
+    if "\x00" in request.scope["path"]:
+        raise NotFoundException
 
 
 def routers() -> list[Router]:
@@ -41,10 +49,12 @@ def routers() -> list[Router]:
         "/v1/partners/{partner_id:str}",
         route_handlers=[wabas.post_template, wabas.patch_template, wabas.delete_template],
         response_headers=vary,
+        before_request=refuse_null_characters,
     )
     newest = Router(
         "/api/v2",
         route_handlers=[tokens.post_token, document.get_document, of_partner],
         response_headers=vary,
+        before_request=refuse_null_characters,
     )
     return [newest, older]

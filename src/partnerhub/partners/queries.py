@@ -42,13 +42,6 @@ async def get_partner(unit: Unit, *, partner_id: str) -> Partner:
     return partner
 
 
-async def list_partners(unit: Unit) -> list[Partner]:
-    """Return every partner, oldest first; for the operator."""
-    return await unit.fetch_all(
-        Partner, sql.SQL("select {} from partner order by created_at, id").format(_PARTNER_COLUMNS)
-    )
-
-
 async def get_settings(unit: Unit, *, partner_id: str, keyring: Keyring) -> PartnerSettings:
     """Return the partner with its webhook and whether it has a platform secret. Raises: PartnerUnknown."""
     partner = await get_partner(unit, partner_id=partner_id)

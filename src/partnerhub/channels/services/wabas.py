@@ -55,6 +55,8 @@ async def create_waba(
 
     Raises: ClientUnknown; WabaTaken when another client or partner has it.
     """
+    # Making a channel takes this lock too; taken after the audit log's, the two could block each other.
+    await unit.lock(f"channels of {client_id}")
     await get_client(unit, partner_id=partner_id, client_id=client_id)
     waba_id, now = public_id(Kind.WABA), clock.now()
     inserted = await unit.execute(
