@@ -308,3 +308,20 @@ async def test_the_next_page_is_asked_by_its_cursor(http: HttpClient) -> None:
             .lines[0]
             .endswith("/owned_whatsapp_business_accounts?after=Q%252BB%3D%3D HTTP/1.1")
         )
+
+
+async def test_a_number_that_meta_writes_as_text_is_a_number(http: HttpClient) -> None:
+    # As the example of Meta's OpenAPI has it; its guide shows a number.
+    body = b'{"id":"2621233374848975","file_size":"303833","mime_type":"image/jpeg"}'
+    raw = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
+    async with receiver(always(raw + body)) as here:
+        info = await client_of(here.url(""), http).media.get("2621233374848975", token="t")
+        assert (info.id, info.file_size) == ("2621233374848975", 303833)
+
+
+async def test_a_profile_is_found_one_level_deeper_too(http: HttpClient) -> None:
+    body = b'{"data":[{"business_profile":{"about":"We sell things."},"id":"1"}]}'
+    raw = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
+    async with receiver(always(raw + body)) as here:
+        profile = await client_of(here.url(""), http).numbers.get_profile("1", token="t")
+        assert profile.about == "We sell things."
