@@ -30,6 +30,8 @@ from partnerhub.web import csrf
 from partnerhub.web.access import HUB_ROWS, OPEN, Caller, Outcome, Row, problems
 from partnerhub.web.access_gateway import GATEWAY_ROWS
 from partnerhub.web.hubs import HUBS, is_machine_path
+from partnerhub.webhooks import services as webhooks
+from partnerhub.webhooks.schemas import OwnerKind
 from tests import factories
 from tests.factories import MadeChannel, MadeClient, MadePartner, MadeWaba
 from tests.gateway.stage import staged
@@ -76,6 +78,7 @@ class World:
     waba: MadeWaba
     client: MadeClient
     template_id: str
+    delivery_id: str
     visitors: Mapping[Caller, Visitor]
 
     def path(self, template: str, caller: Caller) -> str:
@@ -90,6 +93,7 @@ class World:
             channel_id=self.channel.id,
             waba_id=self.waba.id,
             template_id=self.template_id,
+            delivery_id=self.delivery_id,
             session_id=owner if caller is Caller.OTHER_OWNER else own or owner,
             run_id=uuid7(),
             file_path="none.js",
@@ -102,6 +106,7 @@ class WorldMaker:
 
     def __init__(self, database: Database, keyring: Keyring) -> None:
         self._database = database
+        self._keyring = keyring
         self._token_keys = TokenKeys(keyring)
 
     async def make(self) -> World:
@@ -144,7 +149,30 @@ class WorldMaker:
             Caller.OTHER_KEY: other_key,
             Caller.CROSSED: other_key,
         }
-        return World(partner, other, channel, waba, client, template.id, visitors)
+        delivery_id = await self._delivery(channel)
+        return World(partner, other, channel, waba, client, template.id, delivery_id, visitors)
+
+    async def _delivery(self, channel: MadeChannel) -> str:
+        """Publish an event to the number's webhook, which nobody delivers here."""
+        async with self._database.tenant(channel.partner_id) as unit:
+            await webhooks.set_endpoint(
+                unit,
+                partner_id=channel.partner_id,
+                owner_kind=OwnerKind.CHANNEL,
+                owner_id=channel.id,
+                url="https://acme.example/hook",
+                headers={},
+                keyring=self._keyring,
+            )
+            await webhooks.publish(
+                unit,
+                partner_id=channel.partner_id,
+                owner_kind=OwnerKind.CHANNEL,
+                owner_id=channel.id,
+                name="channel_live",
+                data={},
+            )
+            return str(await unit.fetch_value("select id from delivery limit 1"))
 
     async def _key(self, partner: MadePartner, *scopes: str) -> Visitor:
         made = await factories.make_key(self._database, partner=partner, scopes=scopes)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from litestar import Response, Router, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, Parameter
+from litestar.params import FromPath, FromQuery, QueryParameter
 
 from partnerhub.channels import queries as channels
 from partnerhub.channels.life_cycle import Stage
@@ -80,10 +80,10 @@ async def list_accounts(
     *,
     page: NamedDependency[Page],
     tenant: NamedDependency[Tenant],
-    q: str = "",
-    status: str = "",
-    sort: str = "",
-    number: Annotated[int, Parameter(query="page", ge=1, le=100_000)] = 1,
+    q: FromQuery[str] = "",
+    status: FromQuery[str] = "",
+    sort: FromQuery[str] = "",
+    number: Annotated[int, QueryParameter(name="page", ge=1, le=100_000)] = 1,
 ) -> Response[Any]:
     """Show the numbers; filters, order and page live in the address."""
     address = Address(

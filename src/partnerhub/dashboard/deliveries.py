@@ -9,7 +9,7 @@ from uuid import UUID
 
 from litestar import Response, Router, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, Parameter
+from litestar.params import FromPath, FromQuery, QueryParameter
 
 from partnerhub.identity.schemas import Hub
 from partnerhub.identity.services import record_change
@@ -55,10 +55,10 @@ async def list_deliveries(
     *,
     page: NamedDependency[Page],
     tenant: NamedDependency[Tenant],
-    q: str = "",
-    wanted_state: Annotated[str, Parameter(query="state")] = "",
-    owner: str = "",
-    cursor: str = "",
+    q: FromQuery[str] = "",
+    wanted_state: Annotated[str, QueryParameter(name="state")] = "",
+    owner: FromQuery[str] = "",
+    cursor: FromQuery[str] = "",
 ) -> Response[Any]:
     """Show the log, newest first; filters and place live in the address."""
     address = Address(PATH, {"q": q, "state": wanted_state, "owner": owner, "cursor": cursor})
@@ -107,6 +107,8 @@ async def send_again(
 ) -> Response[Any]:
     """Send one event again to where its owner's webhook leads now."""
     async with tenant.unit() as unit:
+        # Another tenant's delivery does not exist here.
+        await webhooks.get_delivery(unit, partner_id=tenant.partner_id, delivery_id=delivery_id)
         done = await replay(unit, partner_id=tenant.partner_id, scope=ReplayScope(delivery_id=delivery_id))
         await record_change(
             unit,

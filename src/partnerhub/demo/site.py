@@ -21,7 +21,7 @@ import msgspec
 import uvicorn
 from litestar import Litestar, Request, Response, get, post
 from litestar.exceptions import HTTPException
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 from litestar.static_files import create_static_files_router
 
 FILES = Path(__file__).parent / "site_files"
@@ -99,7 +99,7 @@ def create_site(config: SiteConfig) -> Litestar:
         return {"received": True}
 
     @get(["/receiver", "/api/events"], sync_to_thread=False)
-    def events(after: Annotated[int, Parameter(query="after")] = 0) -> list[Received]:
+    def events(after: Annotated[int, QueryParameter()] = 0) -> list[Received]:
         return [event for event in site.events if event.number > after]
 
     @post("/api/connect", status_code=200)

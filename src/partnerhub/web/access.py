@@ -168,6 +168,17 @@ HUB_ROWS: Mapping[str, Row] = {
     "POST /account/sessions/{session_id}/end": PARTNER_OBJECT_PAGE,
     "POST /client/account/sessions/{session_id}/end": CLIENT_PAGE,
     "POST /operator/account/sessions/{session_id}/end": OPERATOR_PAGE,
+    # Partner Hub: WhatsApp accounts, integration, delivery log
+    "GET /dashboard": PARTNER_PAGE,
+    "GET /dashboard/partner/accounts": PARTNER_PAGE,
+    "GET /dashboard/partner/accounts/{channel_id}": PARTNER_OBJECT_PAGE,
+    "POST /dashboard/partner/accounts/{channel_id}/api-key": PARTNER_OBJECT_PAGE,
+    "GET /dashboard/partner/integration": PARTNER_PAGE,
+    "POST /dashboard/partner/integration": OWNER_PAGE,
+    "POST /dashboard/partner/integration/test": OWNER_PAGE,
+    "GET /dashboard/partner/deliveries": PARTNER_PAGE,
+    "GET /dashboard/partner/deliveries/{delivery_id}": PARTNER_OBJECT_PAGE,
+    "POST /dashboard/partner/deliveries/{delivery_id}/replay": PARTNER_OBJECT_PAGE,
     # the onboarding popup: open to everybody with a link; a run belongs to the browser that began it
     "GET /dashboard/app/{link_partner}": OPEN,
     "GET /dashboard/app/{link_partner}/permissions": OPEN,
