@@ -56,7 +56,8 @@ class Client:
         """Call the gateway; with `headers` the key is not added."""
         sent = {"D360-API-KEY": self.key} if headers is None else headers
         async with self.session.request(method, self.url + path, headers=sent, **options) as answer:
-            return Answer(answer.status, dict(answer.headers), await answer.read())
+            lower = {name.lower(): value for name, value in answer.headers.items()}
+            return Answer(answer.status, lower, await answer.read())
 
     async def send(self, to: str = CUSTOMER, *, path: str = "/messages", **message: Any) -> Answer:
         """Send a text, or what `message` says."""
@@ -101,9 +102,14 @@ class Stage:
                 )
             )
 
-    async def sent_to_meta(self) -> list[Json]:
-        """Return Meta's record of sends."""
-        found: list[Json] = (await self.meta.admin("GET", "/messages"))["messages"]
+    async def messages_at_meta(self) -> list[Json]:
+        """Return what Meta accepted, whether or not we heard of it."""
+        found: list[Json] = await self.meta.admin("GET", "/messages", direction="out")
+        return found
+
+    async def calls_to_meta(self, edge: str) -> list[Json]:
+        """Return the recorded calls of one edge, newest first."""
+        found: list[Json] = await self.meta.admin("GET", f"/calls?path={edge}")
         return found
 
 

@@ -40,7 +40,6 @@ from partnerhub.meta.media import MediaCalls
 from partnerhub.webhooks.sender import Sender
 
 _log = logs.get(__name__)
-_TO_META: Final = Timeouts(connect_seconds=5.0, first_byte_seconds=20.0, total_seconds=30.0)
 _NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
 _NO_STORE: Final = (b"cache-control", b"no-store")
 _TEXT: Final = b"text/plain; charset=utf-8"
@@ -312,7 +311,11 @@ def create_gateway(
         version=config.graph_version,
         app_secret=config.app_secrets[0],
         uses_appsecret_proof=False,
-        timeouts=_TO_META,
+        timeouts=Timeouts(
+            connect_seconds=5.0,
+            first_byte_seconds=config.meta_answer_seconds,
+            total_seconds=config.meta_answer_seconds * 1.5,
+        ),
         retries=2,
         backoff_seconds=0.25,
     )

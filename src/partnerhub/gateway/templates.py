@@ -26,7 +26,7 @@ AT_META: Final = Edge(
     queries={
         "GET": (
             *("name", "name_or_content", "content", "language", "status", "category", "quality_score"),
-            *("since", "until", "fields", "limit", "after", "before"),
+            *("since", "until", "fields", "limit", "after", "before", "summary"),
         )
     },
 )

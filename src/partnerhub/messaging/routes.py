@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 from uuid import UUID
@@ -15,7 +17,7 @@ from uuid import UUID
 from partnerhub.channels import queries as channels
 from partnerhub.channels.schemas import Route
 from partnerhub.kit.crypto import Keyring, fingerprint
-from partnerhub.kit.database import Database, Unit
+from partnerhub.kit.database import Database, DatabaseAway, Unit
 from partnerhub.messaging.watch import Watch
 from partnerhub.webhooks import queries as webhooks
 from partnerhub.webhooks.schemas import OwnerKind
@@ -26,6 +28,7 @@ V = TypeVar("V")
 _MOST_ROUTES: Final = 50_000
 _MOST_UNKNOWN_KEYS: Final = 10_000
 _LOOKUPS_AT_ONCE: Final = 4
+_PATIENCE_SECONDS: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +117,7 @@ class RouteBook:
         if self._watch is not None and self._watch.is_live and phone_number_id in self._by_phone:
             return self._by_phone[phone_number_id]
         generation = self._generation
-        async with self._database.system() as unit:
+        async with _patience(), self._database.system() as unit:
             route = await channels.find_route_by_phone(unit, external_id=phone_number_id)
             endpoint_id = None if route is None else await self._endpoint_of(unit, route)
         if route is None:
@@ -127,7 +130,7 @@ class RouteBook:
 
     async def _load_key(self, digest: bytes) -> LiveRoute | None:
         generation = self._generation
-        async with self._turns, self._database.system() as unit:
+        async with _patience(), self._turns, self._database.system() as unit:
             route = await channels.find_route_by_key(unit, key_hash=digest)
         live = None if route is None else self._opened(route)
         # Something was said while we read: what we read may be from before.
@@ -162,6 +165,19 @@ class RouteBook:
     def _opened(self, route: Route, endpoint_id: UUID | None = None) -> LiveRoute:
         token = channels.open_access(self._keyring, waba_id=route.waba_id, access_sealed=route.access_sealed)
         return LiveRoute(route=route, token=token or self._system_token, endpoint_id=endpoint_id)
+
+
+@asynccontextmanager
+async def _patience() -> AsyncIterator[None]:
+    """Bound a look-up: who waits longer would only wait in line with everybody else.
+
+    Raises: DatabaseAway.
+    """
+    try:
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            yield
+    except TimeoutError as error:
+        raise DatabaseAway("The database does not answer.") from error
 
 
 def _trim(memory: OrderedDict[K, V], most: int) -> None:

@@ -1,0 +1,223 @@
+"""Settings that an integration makes with its key: webhooks, templates, and Meta's own edges."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from partnerhub.kit.crypto import Keyring
+from partnerhub.kit.database import Database
+from tests import factories
+from tests.gateway.stage import CUSTOMER, PARTNER, Client, Stage, staged
+from tests.simulator.harness import Answer, until
+from tests.webhooks.receivers import receiver
+
+HOOK = "/v1/configs/webhook"
+
+
+async def inbound(stage: Stage, number_id: str | None = None) -> None:
+    """Let a customer write."""
+    await stage.meta.admin(
+        "POST", f"/numbers/{number_id or stage.shop.number_id}/inbound", {"from": CUSTOMER, "text": "hi"}
+    )
+
+
+async def test_a_webhook_is_set_read_and_used(stage: Stage) -> None:
+    async with receiver() as second:
+        wanted = {"url": second.url("/new"), "headers": {"Authorization": "Basic c2VjcmV0", "X-Any": "v"}}
+        answer = await stage.client.call("POST", HOOK, json=wanted)
+        assert (answer.status, answer.json) == (200, wanted)
+        assert (await stage.client.call("GET", HOOK)).json == wanted
+        await inbound(stage)
+        [got] = await second.wait_for(1)
+        assert (got.path, got.headers["authorization"], got.headers["x-any"]) == (
+            "/new",
+            "Basic c2VjcmV0",
+            "v",
+        )
+    assert stage.receiver.got == []
+    async with stage.database.tenant(PARTNER) as unit:
+        [entry] = await unit.fetch_dicts(
+            "select actor_kind, after from audit_entry where action = 'webhook.set'"
+        )
+    assert entry["actor_kind"] == "key"
+    assert "secret" not in json.dumps(entry["after"])
+    assert "c2VjcmV0" not in json.dumps(entry["after"])
+
+
+async def test_a_webhook_must_be_one_that_can_be_called(database: Database, keyring: Keyring) -> None:
+    async with staged(database, keyring, allow_loopback=False, configurations_per_second=100.0) as stage:
+        for url, code in (
+            ("http://client.example/hook", "https"),
+            ("https://client_one.example/hook", "underscore"),
+            ("https://client.example:8443/hook", "port"),
+            ("https://10.0.0.1/hook", "private"),
+            ("https://127.0.0.1/hook", ""),
+            ("nonsense", ""),
+        ):
+            answer = await stage.client.call("POST", HOOK, json={"url": url})
+            assert answer.status == 400, url
+            assert answer.json["meta"]["success"] is False
+            assert answer.json["meta"]["http_code"] == 400
+            assert code in answer.body.decode().lower()
+        wrong: list[Any] = [
+            {},
+            {"url": 7},
+            {"url": "https://a.example", "headers": {"X": 1}},
+            [],
+        ]  # Any: JSON
+        for body in wrong:
+            assert (await stage.client.call("POST", HOOK, json=body)).status == 400
+        bad_header = {"url": "https://a.example", "headers": {"Host": "b.example"}}
+        assert (await stage.client.call("POST", HOOK, json=bad_header)).status == 400
+        # Nothing of it was taken.
+        assert (await stage.client.call("GET", HOOK)).json["url"] == stage.receiver.url()
+
+
+async def test_an_empty_url_removes_the_webhook(stage: Stage) -> None:
+    assert (await stage.client.call("POST", HOOK, json={"url": ""})).status == 200
+    assert (await stage.client.call("GET", HOOK)).json == {"url": "", "headers": {}}
+    await inbound(stage)
+
+    async def is_recorded() -> bool:
+        async with stage.database.tenant(PARTNER) as unit:
+            return bool(await unit.fetch_value("select count(*) from event where name = 'messages'"))
+
+    await until(is_recorded)
+    assert stage.receiver.got == []
+
+
+async def test_an_accounts_webhook_serves_its_numbers_and_can_replace_theirs(stage: Stage) -> None:
+    other = await stage.meta.admin(
+        "PUT",
+        f"/wabas/{stage.shop.waba_id}/numbers",
+        {"phone_number": "+1 555 078 3882", "window_always_open": True},
+    )
+    channel = await factories.make_channel(stage.database, waba=stage.waba, external_id=other["id"])
+    key = await factories.make_channel_key(stage.database, channel=channel)
+    second = Client(stage.client.url, stage.client.session, key.secret)
+    async with receiver() as shared:
+        assert (await second.call("POST", "/waba_webhook", json={"url": shared.url()})).status == 200
+        assert (await stage.client.call("GET", "/waba_webhook")).json["url"] == shared.url()
+        await inbound(stage, other["id"])
+        await shared.wait_for(1)
+        await inbound(stage)
+        await stage.receiver.wait_for(1)
+        answer = await second.call("POST", "/waba_webhook", json={"url": shared.url(), "override_all": True})
+        assert answer.status == 200
+        await inbound(stage)
+        await shared.wait_for(2)
+        assert len(stage.receiver.got) == 1
+
+
+async def test_templates_are_listed_by_offset(stage: Stage) -> None:
+    for number in range(3):
+        await factories.make_template(stage.database, waba=stage.waba, name=f"extra_{number}")
+    everything = (await stage.client.call("GET", "/v1/configs/templates")).json
+    assert {template["name"] for template in everything["waba_templates"]} == {
+        "news",
+        "extra_0",
+        "extra_1",
+        "extra_2",
+    }
+    assert (everything["count"], everything["total"], everything["offset"]) == (4, 4, 0)
+    assert {template["status"] for template in everything["waba_templates"]} == {"APPROVED"}
+    part = (
+        await stage.client.call("GET", "/v1/configs/templates?limit=2&offset=1&sort=-name&filters={}")
+    ).json
+    assert [template["name"] for template in part["waba_templates"]] == ["extra_2", "extra_1"]
+    assert (part["count"], part["total"], part["limit"], part["offset"]) == (2, 4, 2, 1)
+    named = (
+        await stage.client.call("GET", "/v1/configs/templates", params={"filters": '{"name": "news"}'})
+    ).json
+    assert named["total"] == 1
+    for query in ("limit=x", "offset=-1", "filters=x", "filters=[]"):
+        assert (await stage.client.call("GET", f"/v1/configs/templates?{query}")).status == 400
+
+
+def template(name: str) -> dict[str, Any]:  # Any: as Meta takes it
+    """Write a template that Meta takes."""
+    return {
+        "name": name,
+        "language": "en_US",
+        "category": "UTILITY",
+        "components": [{"type": "BODY", "text": "Your order is on its way."}],
+    }
+
+
+async def test_a_template_is_made_known_at_once_and_deleted(stage: Stage) -> None:
+    made = await stage.client.call("POST", "/v1/configs/templates", json=template("order_sent"))
+    assert made.status == 200, made.body
+    assert made.json["id"]
+    assert made.json["name"] == "order_sent"
+    assert made.json["status"] in {"PENDING", "APPROVED"}
+    assert made.json["components"]
+    async with stage.database.tenant(PARTNER) as unit:
+        [row] = await unit.fetch_dicts("select external_id, category from template where name = 'order_sent'")
+    assert row == {"external_id": made.json["id"], "category": "UTILITY"}
+    again = await stage.client.call("POST", "/v1/configs/templates", json=template("order_sent"))
+    assert again.status == 400
+    assert again.error["type"] == "OAuthException"
+    gone = await stage.client.call("DELETE", "/v1/configs/templates/order_sent")
+    assert (gone.status, gone.json["success"]) == (200, True)
+    async with stage.database.tenant(PARTNER) as unit:
+        assert await unit.fetch_value("select count(*) from template where name = 'order_sent'") == 0
+
+
+async def test_templates_on_graphs_path_are_metas_own(stage: Stage) -> None:
+    path = f"/v25.0/{stage.shop.waba_id}/message_templates"
+    bearer = {"Authorization": f"Bearer {stage.client.key}"}
+    listed = await stage.client.call("GET", path + "?limit=10&fields=name,status", headers=bearer)
+    assert [each["name"] for each in listed.json["data"]] == ["news"]
+    made = await stage.client.call("POST", path, headers=bearer, json=template("order_late"))
+    assert set(made.json) == {"id", "status", "category"}
+    gone = await stage.client.call("DELETE", path + "?name=order_late", headers=bearer)
+    assert gone.json == {"success": True}
+    foreign = await stage.client.call("GET", "/v25.0/104999999999999/message_templates", headers=bearer)
+    assert (foreign.status, foreign.error["code"]) == (404, 100)
+
+
+async def test_metas_edges_answer_behind_their_own_paths_and_graphs(stage: Stage) -> None:
+    number = stage.shop.number_id
+    bearer = {"Authorization": f"Bearer {stage.client.key}"}
+
+    async def ask(method: str, path: str, **options: Any) -> Answer:  # Any: options of the call
+        return await stage.client.call(method, path, headers=bearer, **options)
+
+    profile = {"messaging_product": "whatsapp", "about": "Shoes", "websites": ["https://acme.example"]}
+    for path in ("/whatsapp_business_profile", f"/v24.0/{number}/whatsapp_business_profile"):
+        assert (await ask("POST", path, json=profile)).json == {"success": True}
+        read = await ask("GET", path + "?fields=about,websites")
+        assert read.json["data"][0]["about"] == "Shoes"
+    health = await ask("GET", "/health_status")
+    assert health.json["health_status"]["can_send_message"]
+    await inbound(stage)
+    blocked = await ask(
+        "POST", "/block_users", json={"messaging_product": "whatsapp", "block_users": [{"user": CUSTOMER}]}
+    )
+    assert blocked.status == 200, blocked.body
+    assert "added_users" in blocked.json["block_users"]
+    calls = await stage.meta.admin("GET", "/calls")
+    assert all(stage.client.key not in json.dumps(call) for call in calls)
+    paths = {call["path"] for call in calls}
+    assert {f"/{number}/whatsapp_business_profile", f"/{number}", f"/{number}/block_users"} <= paths
+
+
+async def test_a_query_cannot_ask_for_more_than_its_edge(stage: Stage) -> None:
+    for query in (
+        "fields=about{x}",
+        "fields=about,owner.fields(id)",
+    ):
+        assert (await stage.client.call("GET", f"/whatsapp_business_profile?{query}")).status == 400
+    answer = await stage.client.call(
+        "GET", "/whatsapp_business_profile?method=delete&access_token=stolen&ids=1,2&fields=about"
+    )
+    assert answer.status == 200
+    [call, *_] = await stage.calls_to_meta("/whatsapp_business_profile")
+    assert (call["method"], call["query"]) == ("GET", {"fields": "about"})
+
+
+async def test_what_meta_refuses_on_an_edge_comes_back_as_it_is(stage: Stage) -> None:
+    await stage.fault("error", path="/*/block_users", code=139101, http_status=400, times=1)
+    answer = await stage.client.call("GET", "/block_users")
+    assert (answer.status, answer.error["code"]) == (400, 139101)
