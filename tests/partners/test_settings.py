@@ -22,6 +22,7 @@ from partnerhub.partners.services import (
 )
 from partnerhub.webhooks.queries import find_endpoint
 from partnerhub.webhooks.schemas import OwnerKind
+from partnerhub.webhooks.services import disable_endpoint
 
 ACTOR = Actor(ActorKind.USER, "Zx9Yw8U", "Ann", ip="192.0.2.1")
 
@@ -109,6 +110,7 @@ async def test_none_removes_the_webhook(database: Database, keyring: Keyring) ->
         ({"redirect_url": ""}, "redirect_url"),
         ({"webhook_headers": {"Host": "x"}, "webhook_url": "https://acme.example/h"}, "webhook_headers"),
         ({"webhook_headers": {"X-Auth": "x"}}, "webhook_headers"),
+        ({"webhook_headers": {"X-Auth": "x"}, "webhook_url": None}, "webhook_headers"),
         ({"solution_id": "1234"}, "solution_id"),
         ({"solution_id": "１２３４５６７８９０１２３４５"}, "solution_id"),
         ({"data_localization_region": "FR"}, "data_localization_region"),
@@ -168,6 +170,36 @@ async def test_the_audit_log_has_what_changed_and_no_header_value(
     assert entry.after["legacy_token_auth_enabled"] is True
     assert entry.after["webhook_url"] == "https://acme.example/h"
     assert "a-long-header-value" not in str(entry)
+
+
+async def test_a_new_header_value_is_recorded_even_under_the_same_mask(
+    database: Database, keyring: Keyring
+) -> None:
+    partner = await make_partner(database)
+    url = "https://acme.example/h"
+    for value in ("first-secret-1234", "other-secret-1234", "other-secret-1234"):
+        await _update(database, keyring, partner, webhook_url=url, webhook_headers={"X-Trace": value})
+    async with database.tenant(partner.id) as unit:
+        entries = await list_audit(unit, partner_id=partner.id)
+    assert len(entries) == 2
+    assert entries[0].before == entries[0].after
+    assert "secret" not in str(entries)
+
+
+async def test_a_url_set_again_revives_its_endpoint(database: Database, keyring: Keyring) -> None:
+    partner = await make_partner(database)
+    url = "https://acme.example/h"
+    await _update(database, keyring, partner, webhook_url=url)
+    async with database.system() as unit:
+        await disable_endpoint(unit, owner_kind=OwnerKind.PARTNER, owner_id=partner.id)
+    await _update(database, keyring, partner, webhook_url=url)
+    async with database.tenant(partner.id) as unit:
+        endpoint = await find_endpoint(
+            unit, owner_kind=OwnerKind.PARTNER, owner_id=partner.id, keyring=keyring
+        )
+        assert len(await list_audit(unit, partner_id=partner.id)) == 1
+    assert endpoint is not None
+    assert endpoint.enabled
 
 
 async def test_gateways_hear_of_a_change_of_routing_and_of_no_other(

@@ -85,11 +85,17 @@ async def update_settings(
             sql.SQL("update partner set {} where id = %s").format(assignments),
             [*wanted.values(), clock.now(), partner_id],
         )
-    await _write_endpoint(unit, before, change, keyring, allow_loopback=allow_loopback)
+    has_new_headers = await _write_endpoint(unit, before, change, keyring, allow_loopback=allow_loopback)
     if "mm_api_routing_enabled" in wanted:
         await unit.notify("routes", partner_id)
     after = await get_settings(unit, partner_id=partner_id, keyring=keyring)
     old, new = _difference(before, after)
+    if has_new_headers:
+        # Two values may have one mask; that they were changed is recorded all the same.
+        old["webhook_headers"], new["webhook_headers"] = (
+            dict(before.webhook_headers),
+            dict(after.webhook_headers),
+        )
     if new:
         await record_change(
             unit,
@@ -106,25 +112,29 @@ async def update_settings(
 
 async def _write_endpoint(
     unit: Unit, before: PartnerSettings, change: SettingsChange, keyring: Keyring, *, allow_loopback: bool
-) -> None:
+) -> bool:
+    """Write what `change` says of the webhook and say whether its headers are others than before.
+
+    A URL that is set again as it was revives an endpoint that was parked or disabled.
+    """
     partner_id = before.partner.id
-    if change.webhook_url is None:
-        if before.webhook_url is not None:
-            await webhooks.remove_endpoint(unit, owner_kind=OwnerKind.PARTNER, owner_id=partner_id)
-        return
+    if change.webhook_url is UNSET and change.webhook_headers is UNSET:
+        return False
+    if change.webhook_url is None and not change.webhook_headers:
+        removed = await webhooks.remove_endpoint(unit, owner_kind=OwnerKind.PARTNER, owner_id=partner_id)
+        return removed and bool(before.webhook_headers)
     url = before.webhook_url if change.webhook_url is UNSET else change.webhook_url
-    if url is None and change.webhook_headers:
+    if url is None:
+        if not change.webhook_headers:
+            return False
         reason = "Set a webhook URL first; headers go with it."
         raise SettingsInvalid(reason, fields={"webhook_headers": reason})
-    if url is None or (url == before.webhook_url and change.webhook_headers is UNSET):
-        return
-    headers = change.webhook_headers
-    if headers is UNSET:
-        # A call that names the URL only keeps the headers that a firewall may be waiting for.
-        current = await webhook_queries.find_endpoint(
-            unit, owner_kind=OwnerKind.PARTNER, owner_id=partner_id, keyring=keyring, reveal=True
-        )
-        headers = dict(current.headers) if current else {}
+    current = await webhook_queries.find_endpoint(
+        unit, owner_kind=OwnerKind.PARTNER, owner_id=partner_id, keyring=keyring, reveal=True
+    )
+    kept = dict(current.headers) if current else {}
+    # A call that names the URL only keeps the headers that a firewall may be waiting for.
+    headers = kept if change.webhook_headers is UNSET else change.webhook_headers
     await webhooks.set_endpoint(
         unit,
         partner_id=partner_id,
@@ -135,6 +145,7 @@ async def _write_endpoint(
         keyring=keyring,
         allow_loopback=allow_loopback,
     )
+    return headers != kept
 
 
 def _check(change: SettingsChange, *, allow_loopback: bool) -> None:
