@@ -14,6 +14,7 @@ from litestar.datastructures import State
 from litestar.di import NamedDependency, Provide
 from litestar.exceptions import HTTPException
 from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.static_files import create_static_files_router
 
 from partnerhub.kit import logs
@@ -24,6 +25,7 @@ from partnerhub.simulator.config import SimulatorConfig
 from partnerhub.simulator.core import Simulator
 from partnerhub.simulator.graph import dispatch
 from partnerhub.simulator.model import Json
+from partnerhub.simulator.phone import routes as phone
 from partnerhub.simulator.signup import routes as signup
 
 log = logs.get(__name__)
@@ -80,12 +82,18 @@ class SimulatorApp:
             route_handlers=[
                 healthz,
                 *signup.HANDLERS,
+                *phone.HANDLERS,
                 create_static_files_router("/static/simulator", directories=[pages.STATIC_FOLDER]),
                 Router("/simulator", route_handlers=[*routes.HANDLERS, *questions.HANDLERS]),
             ],
             dependencies={"sim": Provide(lambda: self.simulator, sync_to_thread=False)},
             exception_handlers={Exception: _error, HTTPException: _error, HubError: _error},
-            openapi_config=OpenAPIConfig(title="Meta simulator", version="1", path="/simulator/schema"),
+            openapi_config=OpenAPIConfig(
+                title="Meta simulator",
+                version="1",
+                path="/simulator/schema",
+                render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+            ),
             request_max_body_size=200 * 1_024 * 1_024,
             logging_config=None,
         )

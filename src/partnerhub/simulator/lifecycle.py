@@ -13,7 +13,7 @@ import msgspec
 
 from partnerhub.simulator import pricing, review, webhooks
 from partnerhub.simulator.callbacks import Callbacks
-from partnerhub.simulator.errors import status_errors
+from partnerhub.simulator.errors import TITLES, status_errors
 from partnerhub.simulator.model import Message, MessageState, Number, Step, Template, Waba
 from partnerhub.simulator.world import World
 
@@ -209,6 +209,16 @@ class Lifecycle:
         await self._world.store.commit()
         return True
 
+    async def come_online(self, wa_id: str) -> None:
+        """Deliver what waited for a phone that was off."""
+        rows = await self._world.store.query(
+            "select wamid from messages where wa_id = ? and direction = 'out' and status = 'sent' "
+            "and next_due is null order by seq",
+            (wa_id,),
+        )
+        for (wamid,) in rows:
+            await self.force(str(wamid), "delivered")
+
     # Templates --------------------------------------------------------------------------------------
 
     def schedule_review(self, template: Template) -> None:
@@ -260,6 +270,7 @@ class Lifecycle:
         waba = world.get(Waba, number.waba_id)
         state = message.state
         if step.status == "failed":
+            state.problem = f"{step.code} {TITLES.get(step.code, '')}".strip()
             pricing.give_back(world, number, state)
         else:
             pricing.price(world, number, waba, message.wa_id, state)

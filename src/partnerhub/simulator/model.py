@@ -346,6 +346,8 @@ class MessageState(msgspec.Struct, kw_only=True, omit_defaults=True):
     in_entry_point: bool = False
     addressed_by_user_id: bool = False
     priced: bool = False
+    problem: str = ""
+    """Code and reason once the message has failed."""
 
 
 class Message(msgspec.Struct, kw_only=True):

@@ -101,9 +101,11 @@ async def put_template(
 
 @put("/users")
 async def put_user(sim: NamedDependency[Simulator], data: JSONBody[UserBody]) -> User:
-    """Make or change a customer."""
+    """Make or change a customer; one whose phone is on again gets what waited for it."""
     made = seeding.put_user(sim, data)
     await sim.store.commit()
+    if data.is_reachable is True:
+        await sim.lifecycle.come_online(made.id)
     return made
 
 

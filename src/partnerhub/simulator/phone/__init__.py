@@ -1,0 +1,1 @@
+"""The customer's phone: what arrives, and answering it, from the other end of the conversation."""
