@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ from tests.partner_api.conftest import Api, make_application
 from tests.partner_api.contract import check, contract
 from tests.serving import serving
 
+from partnerhub.channels.life_cycle import PartnerEvent
 from partnerhub.channels.services import MetaAccess
 from partnerhub.kit.crypto import Keyring
 from partnerhub.kit.database import Database
@@ -149,3 +151,14 @@ def test_the_check_of_answers_refuses_what_the_document_does_not_name() -> None:
             check("GET", "/api/v2/partners/f167CmPA/webhook_url", 200, wrong)
     with pytest.raises(AssertionError, match="not documented"):
         check("GET", "/api/v2/partners/f167CmPA/webhook_url", 418, {})
+
+
+def test_the_reference_page_names_every_call_and_every_event(application: Application) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "partner-api.md").read_text("utf-8")
+    named = page.replace("`GET P`", "`GET P/`").replace(" P/", " /api/v2/partners/{partner_id}/")
+    # The page says once that the older prefix and the hyphen lead to the same calls.
+    named += named.replace("/api_keys", "/api-keys") + named.replace("/api/v2/", "/v1/")
+    paths = {operation.partition(" ")[2] for operation in application.operations}
+    missing = sorted(path for path in paths if path not in named)
+    assert missing == []
+    assert [event.value for event in PartnerEvent if f"`{event.value}`" not in page] == []
