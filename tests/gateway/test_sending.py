@@ -12,7 +12,7 @@ from partnerhub.kit.crypto import Keyring
 from partnerhub.kit.database import Database
 from partnerhub.messaging.jobs import release_stale
 from tests.gateway.stage import CUSTOMER, PARTNER, Stage, staged
-from tests.ledger.stock import assert_books_are_right, figures, micros, states
+from tests.ledger.stock import BEN, assert_books_are_right, charges, figures, micros, states
 from tests.simulator.harness import until
 
 MARKETING = micros("0.1365")
@@ -179,8 +179,12 @@ async def test_a_throttle_keeps_metas_status_and_code(stage: Stage) -> None:
 
 
 async def test_an_unknown_template_reserves_the_dearest_and_metas_refusal_frees_it(stage: Stage) -> None:
-    answer = await stage.client.send_template(name="unheard_of")
-    assert (answer.status, answer.error["code"]) == (404, 132001)
+    for to in (CUSTOMER, BEN):
+        answer = await stage.client.send_template(to=to, name="unheard_of")
+        assert (answer.status, answer.error["code"]) == (404, 132001)
+    # In Germany marketing costs most; in India it is authentication from abroad.
+    reserved = [charge.max_micros for charge in await charges(stage.database)]
+    assert reserved == [MARKETING, micros("0.0274")]
     assert await figures(stage.database) == (FUNDS, 0, 0)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
 from uuid import UUID
@@ -26,7 +26,7 @@ from partnerhub.ledger.errors import GateBusy, KeyReused, PaymentMissing
 from partnerhub.ledger.pricing import Prices
 from partnerhub.ledger.recipients import normalise
 from partnerhub.ledger.renewals import ask_for_renewal
-from partnerhub.ledger.schemas import Reserved, ReserveOrder
+from partnerhub.ledger.schemas import Category, Reserved, ReserveOrder
 from partnerhub.ledger.snapshots import load_prices
 
 _log = logs.get(__name__)
@@ -185,6 +185,17 @@ class Gate:
                 raise KeyReused("The key was used for another order.")
             case _:
                 raise PaymentMissing("The balance does not cover the highest possible price of this message.")
+
+    def dearest(self, order: ReserveOrder) -> Category:
+        """Return the category in which the order's message may cost most: for one that nobody can name.
+
+        Raises: RateMissing.
+        """
+        now = clock.now()
+        return max(
+            Category,
+            key=lambda category: self._prices.quote(replace(order, category=category), now).max_micros,
+        )
 
     async def bind(self, partner_id: str, key: UUID, wamid: str) -> None:
         """Say which message a reservation became. Repeatable, in any order with the message's statuses.

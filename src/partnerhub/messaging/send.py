@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from partnerhub.kit import logs
@@ -116,18 +116,21 @@ class Sends:
 
     async def _order(self, live: LiveRoute, message: SendBody, edge: Edge) -> ReserveOrder:
         route = live.route
-        return ReserveOrder(
+        category = await self._category(live, message, edge)
+        order = ReserveOrder(
             partner_id=route.partner_id,
             key=uuid7(),
             reference=route.channel_id,
             recipient=message.recipient,
-            category=await self._category(live, message, edge),
+            category=category or Category.MARKETING,
             currency=route.currency,
             time_zone=route.time_zone,
             participants=GROUP_MEMBERS if message.is_group else 1,
         )
+        return order if category is not None else replace(order, category=self._gate.dearest(order))
 
-    async def _category(self, live: LiveRoute, message: SendBody, edge: Edge) -> Category:
+    async def _category(self, live: LiveRoute, message: SendBody, edge: Edge) -> Category | None:
+        """Return what the message is priced as, or None for a template we have not heard of."""
         if edge == "marketing_messages":
             return Category.MARKETING
         if message.type != "template":
@@ -136,9 +139,9 @@ class Sends:
             waba_id=live.route.waba_id, name=message.template, language=message.language
         )
         try:
-            return Category((known or "").lower())
+            return None if known is None else Category(known.lower())
         except ValueError:
-            return Category.MARKETING
+            return None
 
     async def _call(self, live: LiveRoute, message: SendBody, edge: Edge) -> GraphAnswer:
         return await self._graph.call(
