@@ -37,7 +37,7 @@ from partnerhub.webhooks.schemas import OwnerKind
 OWNER_EMAIL = "owner@acme.example"
 TEMPLATE_NAME = "autumn_offer"
 TEMPLATE_LANGUAGE = "en_US"
-FUNDS = money.parse("500")
+FUNDS = money.parse("5000")
 CALLBACK_FIELDS = (
     "messages", "calls", "message_template_status_update", "message_template_quality_update",
     "template_category_update", "phone_number_quality_update", "phone_number_name_update",

@@ -1,0 +1,1 @@
+"""Whole installations: real processes under the supervisor, spoken to over HTTP only."""
