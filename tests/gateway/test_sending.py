@@ -12,7 +12,7 @@ from partnerhub.kit.crypto import Keyring
 from partnerhub.kit.database import Database
 from partnerhub.messaging.jobs import release_stale
 from tests.gateway.stage import CUSTOMER, PARTNER, Stage, staged
-from tests.ledger.stock import BEN, assert_books_are_right, charges, figures, micros, states
+from tests.ledger.stock import BEN, assert_books_are_right, charges, figures, fund, micros, states
 from tests.simulator.harness import until
 
 MARKETING = micros("0.1365")
@@ -144,6 +144,19 @@ async def test_a_reaction_reserves_nothing(stage: Stage) -> None:
     )
     assert answer.status == 200, answer.body
     assert await states(stage.database) == []
+
+
+async def test_an_operator_may_want_money_for_free_messages_too(database: Database, keyring: Keyring) -> None:
+    async with staged(database, keyring, balance="", block_free_at_zero=True) as stage:
+        inbound = await stage.meta.admin(
+            "POST", f"/numbers/{stage.shop.number_id}/inbound", {"from": CUSTOMER, "text": "hi"}
+        )
+        reaction = {"message_id": inbound["wamid"], "emoji": "\U0001f44d"}
+        answer = await stage.client.send(type="reaction", reaction=reaction)
+        assert answer.status == 400
+        assert "missing payment" in answer.error["message"]
+        await fund(database, "1")
+        assert (await stage.client.send(type="reaction", reaction=reaction)).status == 200
 
 
 async def test_without_money_a_chargeable_send_is_refused_before_meta_hears_of_it(

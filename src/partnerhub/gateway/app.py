@@ -340,7 +340,14 @@ def create_gateway(
         graph=graph,
         media=MediaCalls(graph, app_id=config.app_id, origins=(config.media_url,)),
         routes=routes,
-        sends=Sends(gate=gate, graph=graph, templates=templates, journal=journal),
+        sends=Sends(
+            gate=gate,
+            graph=graph,
+            templates=templates,
+            journal=journal,
+            database=database,
+            block_free_at_zero=config.block_free_at_zero,
+        ),
         callbacks=Callbacks(database, routes, sender=sender),
         message_rate=Rate(per_second=config.messages_per_second, burst=int(config.messages_per_second * 2)),
         configuration_rate=Rate(

@@ -17,7 +17,7 @@ _BATCH = 1_000
 async def release_stale(
     database: Database,
     *,
-    unbound_for: timedelta = timedelta(minutes=10),
+    unbound_for: timedelta = timedelta(minutes=2),
     unresolved_for: timedelta = timedelta(days=30),
 ) -> int:
     """Give reservations back that no message took, or whose message never came to an end; return how many.

@@ -14,8 +14,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from partnerhub.kit import logs
+from partnerhub.kit.database import Database
 from partnerhub.kit.errors import HubError
 from partnerhub.kit.ids import uuid7
+from partnerhub.ledger import queries as ledger
+from partnerhub.ledger.errors import PaymentMissing
 from partnerhub.ledger.gate import Gate
 from partnerhub.ledger.schemas import Category, ReserveOrder
 from partnerhub.messaging.bodies import SendBody, read_send
@@ -53,11 +56,23 @@ class SendResult:
 class Sends:
     """Sends messages for one process."""
 
-    def __init__(self, *, gate: Gate, graph: Graph, templates: TemplateBook, journal: Journal) -> None:
+    def __init__(
+        self,
+        *,
+        gate: Gate,
+        graph: Graph,
+        templates: TemplateBook,
+        journal: Journal,
+        database: Database,
+        block_free_at_zero: bool = False,
+    ) -> None:
+        """With `block_free_at_zero`, messages that cost nothing need an available balance too."""
         self._gate = gate
         self._graph = graph
         self._templates = templates
         self._journal = journal
+        self._database = database
+        self._block_free_at_zero = block_free_at_zero
         self._finishing: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
@@ -104,6 +119,8 @@ class Sends:
         return _passed_on(answer, verdict)
 
     async def _send_free(self, live: LiveRoute, message: SendBody, edge: Edge) -> SendResult:
+        if self._block_free_at_zero and not message.is_signal:
+            await self._check_balance(live)
         answer = await self._call(live, message, edge)
         verdict = judge(answer.status, answer.body)
         if message.is_signal:
@@ -113,6 +130,13 @@ class Sends:
         if verdict.outcome is Outcome.ACCEPTED:
             await self._finish(self._record(live, message, None, wamid=verdict.wamid))
         return _passed_on(answer, verdict)
+
+    async def _check_balance(self, live: LiveRoute) -> None:
+        route = live.route
+        async with self._database.tenant(route.partner_id) as unit:
+            wallets = await ledger.get_balance(unit, partner_id=route.partner_id)
+        if not any(wallet.currency == route.currency and wallet.available > 0 for wallet in wallets):
+            raise PaymentMissing("The balance is zero or less.")
 
     async def _order(self, live: LiveRoute, message: SendBody, edge: Edge) -> ReserveOrder:
         route = live.route
