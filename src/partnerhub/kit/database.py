@@ -94,7 +94,10 @@ class Database:
             min_size=min_size,
             max_size=max_size,
             open=False,
-            timeout=10,
+            timeout=5,
+            # The pool's own patience doubles with each try; after a restart of the database that costs many
+            # seconds. Given up early, the next request tries again at once.
+            reconnect_timeout=1.5,
             kwargs={"application_name": name, "connect_timeout": 5},
             configure=_configure,
             check=psycopg_pool.AsyncConnectionPool.check_connection,
