@@ -176,3 +176,20 @@ def stopped(pids: list[int]) -> Iterator[None]:
     finally:
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
+
+
+async def test_a_change_of_the_partners_routing_reaches_all_its_numbers(
+    database: Database, keyring: Keyring
+) -> None:
+    key = await make_key(database, keyring)
+    async with watched(database, keyring) as (book, _):
+        live = await book.by_key(key.secret)
+        assert live is not None
+        assert live.route.mm_routing
+        async with database.system() as unit:
+            await unit.execute("update partner set mm_api_routing_enabled = false")
+            await unit.notify("routes", live.route.partner_id)
+        await until(lambda: not book.knows(key.secret))
+        again = await book.by_key(key.secret)
+    assert again is not None
+    assert not again.route.mm_routing

@@ -65,14 +65,17 @@ class RouteBook:
         """Answer from memory while this watch hears; without one, never."""
         self._watch = watch
 
-    def forget(self, channel_id: str) -> None:
-        """Drop what is remembered of a channel; a key that was unknown may be known now."""
+    def forget(self, changed: str) -> None:
+        """Drop what is remembered of a channel, or of every channel of a partner.
+
+        A key that was unknown may be known now.
+        """
         self._doubt()
         for key, found in list(self._by_key.items()):
-            if found.route.channel_id == channel_id:
+            if changed in {found.route.channel_id, found.route.partner_id}:
                 del self._by_key[key]
         for phone, live in list(self._by_phone.items()):
-            if live.route.channel_id == channel_id:
+            if changed in {live.route.channel_id, live.route.partner_id}:
                 del self._by_phone[phone]
 
     def forget_all(self) -> None:
