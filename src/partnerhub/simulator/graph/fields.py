@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -15,11 +16,13 @@ from partnerhub.simulator.model import Json
 
 T = TypeVar("T")
 
+_NAME = re.compile(r"\w+", re.ASCII)
+
 Getter = Callable[[T], Any]  # Any: a JSON value; None leaves the field out
 
 
 def split_fields(text: str) -> list[tuple[str, str]]:
-    """Split `a,b{c,d},e.limit(1)` into names and their sub-fields."""
+    """Split `a,b{c,d},e.limit(1)` into names and their sub-fields. Raises: GraphError 2500."""
     found: list[tuple[str, str]] = []
     depth = 0
     current = ""
@@ -32,6 +35,8 @@ def split_fields(text: str) -> list[tuple[str, str]]:
             continue
         depth += (character in "{([") - (character in "})]")
         current += character
+    if depth != 0 or any(not _NAME.fullmatch(name) for name, _ in found):
+        raise GraphError(2500, message="(#2500) Syntax error in the fields parameter", http=400)
     return found
 
 

@@ -294,10 +294,17 @@ async def verify_code(sim: Simulator, call: Call, number: Number) -> Json:
 
 async def get_settings(_sim: Simulator, _call: Call, number: Number) -> Json:
     """Return calling, storage and identity settings."""
+    calling = {
+        "status": "DISABLED",
+        "call_icon_visibility": "DEFAULT",
+        "callback_permission_status": "DISABLED",
+        "ip_addresses": {"default": []},
+    }
     return {
         "storage_configuration": {"status": "IN_COUNTRY_STORAGE_DISABLED"},
         "user_identity_change": {"enable_identity_key_check": False},
         **number.settings,
+        "calling": {**calling, **number.settings.get("calling", {})},
     }
 
 
