@@ -15,9 +15,6 @@ import pytest
 from litestar import Router, get
 from litestar.di import NamedDependency
 from litestar.handlers import BaseRouteHandler
-from tests.factories import MadeMember, make_client, make_member, make_partner
-from tests.identity.people import CHEAP, PASSWORD, last_code, mails_to
-from tests.serving import serving
 from yarl import URL
 
 from partnerhub import dashboard
@@ -40,6 +37,9 @@ from partnerhub.web.guards import requires
 from partnerhub.web.pages import Pages
 from partnerhub.web.principal import HubRequest, partner_of
 from partnerhub.web.tenant import Tenant
+from tests.factories import MadeMember, make_client, make_member, make_partner
+from tests.identity.people import CHEAP, PASSWORD, last_code, mails_to
+from tests.serving import serving
 
 NEW = "blue-lighthouse-7"
 
@@ -64,7 +64,8 @@ def _pages() -> Pages:
     )
 
 
-def make_application(database: Database, keyring: Keyring) -> Application:
+def make_application(database: Database, keyring: Keyring, *more: BaseRouteHandler | Router) -> Application:
+    """Build a hub of these pages, and of `more`."""
     pages = _pages()
     handlers: list[BaseRouteHandler | Router] = [
         home,
@@ -72,6 +73,7 @@ def make_application(database: Database, keyring: Keyring) -> Application:
         choose,
         *sign_in_routes(),
         *account_routes(),
+        *more,
     ]
     return build(
         handlers,

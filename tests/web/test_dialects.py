@@ -154,6 +154,14 @@ async def test_people_get_a_page_in_their_language_with_code_and_request_id(
     assert "script-src 'self'" in headers["content-security-policy"]
 
 
+async def test_an_error_page_lets_its_reader_choose_another_language(site: Site) -> None:
+    async with site.http.post(
+        "/preferences", data={"language": "de", "next": "/nowhere"}, allow_redirects=False
+    ) as answer:
+        assert (answer.status, answer.headers["location"]) == (303, "/nowhere")
+        assert answer.cookies["lang"].value == "de"
+
+
 async def test_a_script_that_swaps_parts_gets_a_toast(site: Site) -> None:
     status, headers, text = await get(site, "/fail/conflict", **{"hx-request": "true"})
     assert (status, headers["hx-reswap"]) == (409, "none")

@@ -37,7 +37,8 @@ def local_path(target: str) -> str:
     return target if plain and "\\" not in target else "/"
 
 
-@post(PREFERENCES_PATH, status_code=303, opt={"public": True})
+# Without a form token: error pages offer it where no session or visitor is known, and all it does is paint.
+@post(PREFERENCES_PATH, status_code=303, opt={"public": True, "exclude_from_csrf": True})
 async def choose(
     data: Annotated[Choice, Body(media_type=RequestEncodingType.URL_ENCODED)],
 ) -> Response[None]:
