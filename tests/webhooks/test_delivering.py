@@ -13,6 +13,7 @@ from tests.webhooks.steps import (
     accept_pieces,
     add_key,
     details,
+    make_due,
     piece,
     publish,
     set_url,
@@ -193,6 +194,7 @@ async def test_what_waits_goes_to_the_url_that_is_set_when_it_is_sent(
     await accept_pieces(database, piece(endpoint, body=b"moved"))
     await old.wait_for(1)
     await set_url(database, keyring, new.url())
+    await make_due(database)
     (got,) = await new.wait_for(1)
     assert got.body == b"moved"
     assert got.event_id == old.got[0].event_id

@@ -60,6 +60,8 @@ def _text(text: str) -> tuple[sql.SQL, dict[str, object]]:
     except ValueError:
         pass
     else:
+        if ident.version != 7:
+            return sql.SQL("false"), {}
         # An event is delivered the moment it happens and replayed any time after.
         return (
             sql.SQL(

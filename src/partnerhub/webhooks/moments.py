@@ -11,6 +11,7 @@ from uuid import UUID
 from partnerhub.kit.ids import uuid7
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST = 4_102_444_800_000  # the year 2100: beyond lies nonsense, and far beyond what dates can hold
 
 
 def new() -> tuple[UUID, datetime]:
@@ -20,5 +21,7 @@ def new() -> tuple[UUID, datetime]:
 
 
 def of(ident: UUID) -> datetime:
-    """Return the moment inside an id, to the millisecond."""
+    """Return the moment inside an id, to the millisecond; one that has none is of 1970, where nothing is."""
+    if ident.version != 7 or ident.int >> 80 > _LAST:
+        return _EPOCH
     return _EPOCH + timedelta(milliseconds=ident.int >> 80)

@@ -293,7 +293,7 @@ class Sender:
                 async with self._database.listen(CHANNEL) as connection:
                     failures = 0
                     # What was said while nobody listened is found by looking.
-                    self._stock.doubt(self._stock.lanes.values())
+                    self._stock.doubt_everything()
                     self._turns.look_now()
                     self._wake.set()
                     async for note in connection.notifies():
@@ -314,15 +314,10 @@ class Sender:
             case "endpoint":
                 endpoint_id = UUID(subject)
                 self._turns.expect_parked(endpoint_id)
-                lane = self._stock.lanes.get(endpoint_id)
-                if lane is not None and author != self.name:
-                    self._stock.doubt([lane])
+                if author != self.name:
+                    self._stock.doubt(endpoint_id)
             case "keys":
-                self._stock.doubt(
-                    lane
-                    for lane in self._stock.lanes.values()
-                    if lane.facts is None or lane.facts.partner_id == subject
-                )
+                self._stock.doubt_partner(subject)
             case _:
                 _log.warning("webhook_notice_unknown", payload=payload)
                 return

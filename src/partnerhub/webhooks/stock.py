@@ -47,6 +47,7 @@ class Stock:
         self.results: deque[Result] = deque()
         self.moves: deque[Move] = deque()
         self.cold: set[UUID] = set()
+        self._doubted: set[UUID | str] = set()
         self.in_flight = 0
 
     def lane(self, endpoint_id: UUID) -> Lane:
@@ -114,10 +115,14 @@ class Stock:
                 self._empty(job.lane, DeliveryState.PARKED)
         return settled
 
+    def begin_reading(self) -> None:
+        """Note that facts are about to be read; what is doubted from here on makes them out of date."""
+        self._doubted.clear()
+
     def learn(self, endpoint_id: UUID, facts: Facts, *, now: float) -> None:
         """Take an endpoint's facts; jobs that cannot go out any more are given back."""
         lane = self.lanes.get(endpoint_id)
-        if lane is None:
+        if lane is None or endpoint_id in self._doubted or facts.partner_id in self._doubted:
             return
         lane.learn(facts, at=now)
         self.cold.discard(endpoint_id)
@@ -127,11 +132,25 @@ class Stock:
             self._empty(lane, DeliveryState.PARKED, but_probes=True)
         self.ring.offer(lane)
 
-    def doubt(self, lanes: Iterable[Lane]) -> None:
-        """Send nothing more on these lanes until their facts were read again."""
-        for lane in lanes:
+    def doubt(self, endpoint_id: UUID) -> None:
+        """Send nothing more to an endpoint until its facts were read again."""
+        self._doubted.add(endpoint_id)
+        lane = self.lanes.get(endpoint_id)
+        if lane is not None:
             lane.facts = None
-            self.cold.add(lane.endpoint_id)
+            self.cold.add(endpoint_id)
+
+    def doubt_partner(self, partner_id: str) -> None:
+        """Send nothing more to a partner's endpoints until their facts were read again."""
+        self._doubted.add(partner_id)
+        for lane in self.lanes.values():
+            if lane.facts is None or lane.facts.partner_id == partner_id:
+                self.doubt(lane.endpoint_id)
+
+    def doubt_everything(self) -> None:
+        """Send nothing more at all until facts were read again: what changed went unheard."""
+        for endpoint_id in self.lanes:
+            self.doubt(endpoint_id)
 
     def give_everything_back(self) -> None:
         """Return all that is not under way, for anybody to take at once."""

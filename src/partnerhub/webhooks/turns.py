@@ -150,6 +150,7 @@ class Turns:
         Raises: DatabaseAway, psycopg.Error; nothing has changed then.
         """
         now = time.monotonic()
+        self._stock.begin_reading()
         plan = self._make_plan(now)
         if plan.is_empty:
             return False
