@@ -31,7 +31,6 @@ from partnerhub.identity.services.users import (
     create_user,
     disable_user,
     enable_user,
-    set_locale,
     set_operator,
 )
 
@@ -62,7 +61,6 @@ __all__ = [
     "send_code",
     "send_invitation",
     "send_reset_link",
-    "set_locale",
     "set_operator",
     "sign_in",
     "sign_out",

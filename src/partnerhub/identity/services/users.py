@@ -104,11 +104,6 @@ async def enable_user(unit: Unit, *, user_id: str) -> None:
     await _update(unit, user_id, "update hub_user set disabled_at = %s, modified_at = %s where id = %s", None)
 
 
-async def set_locale(unit: Unit, *, user_id: str, locale: str) -> None:
-    """Remember the language a person reads. Raises: UserUnknown."""
-    await _update(unit, user_id, "update hub_user set locale = %s, modified_at = %s where id = %s", locale)
-
-
 async def _update(unit: Unit, user_id: str, query: LiteralString, value: object) -> None:
     if await unit.execute(query, (value, clock.now(), user_id)) == 0:
         raise UserUnknown("There is no such user.")
