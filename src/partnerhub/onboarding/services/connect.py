@@ -16,10 +16,8 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from uuid import UUID
-from zoneinfo import available_timezones
 
 from partnerhub.channels import errors as channel_errors
 from partnerhub.channels import queries as channel_queries
@@ -43,6 +41,7 @@ from partnerhub.kit.crypto import Keyring
 from partnerhub.kit.database import Database, Unit
 from partnerhub.kit.errors import HubError
 from partnerhub.meta import Account, MetaClient, MetaError, PhoneNumber
+from partnerhub.meta.time_zones import zone_of
 from partnerhub.onboarding import queries
 from partnerhub.onboarding.errors import (
     ClientMayNotAdd,
@@ -218,7 +217,7 @@ async def _store(connector: Connector, run: Run, partner: Partner, shared: _Shar
                     fb_business_id=business.id if business else None,
                     fb_business_name=business.name if business else None,
                     timezone_id=_number_of(account.timezone_id),
-                    time_zone=_zone_of(account.timezone_id),
+                    time_zone=zone_of(account.timezone_id),
                     currency=account.currency,
                     status=(account.account_review_status or "approved").lower(),
                     fb_account_status=(account.business_verification_status or "pending").lower(),
@@ -374,18 +373,5 @@ def _facts(number: PhoneNumber, *, is_coexistence: bool) -> NumberFacts:
     )
 
 
-# Meta numbers its time zones; ids that are not listed count as UTC until somebody sets the zone.
-_ZONES: Mapping[int, str] = {}
-
-
 def _number_of(timezone_id: str | None) -> int | None:
     return int(timezone_id) if timezone_id and timezone_id.isdigit() else None
-
-
-def _zone_of(timezone_id: str | None) -> str | None:
-    if timezone_id is None:
-        return None
-    number = _number_of(timezone_id)
-    if number is not None:
-        return _ZONES.get(number)
-    return timezone_id if timezone_id in available_timezones() else None
