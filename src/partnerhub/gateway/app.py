@@ -165,8 +165,7 @@ class Gateway:
             # The body broke off upstream; the server closes the connection, so that the client sees it too.
             _log.warning("download_broke_off", handler=handler, reason=error.message)
             status = 502
-        metrics.REQUESTS.labels(handler, f"{status // 100}xx").inc()
-        metrics.SECONDS.labels(handler).observe(perf_counter() - started)
+        metrics.observe(handler, status, perf_counter() - started)
 
     async def _answer_meta(self, request: Request) -> tuple[str, AnyReply]:
         try:
@@ -283,6 +282,8 @@ class Gateway:
     def update_gauges(self) -> None:
         """Bring the gauges up to date, before somebody reads them."""
         metrics.UNDER_WAY.set(self._requests.used + self._callbacks.used)
+        metrics.KEY_CHECKS.labels("memory").set(self._context.routes.hits)
+        metrics.KEY_CHECKS.labels("database").set(self._context.routes.misses)
         metrics.CALLBACKS_WAITING.set(self._context.callbacks.waiting)
         metrics.WATCH_LIVE.set(1 if self._watch.is_live else 0)
 

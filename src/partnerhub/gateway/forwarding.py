@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Final
 
 from partnerhub.gateway.asgi import HeaderPairs, Reply
@@ -10,7 +10,7 @@ from partnerhub.kit.http import Headers
 from partnerhub.meta.graph import GraphAnswer
 
 # What a client can use to report a problem to Meta. Usage headers are about the whole provider: not passed.
-_PASSED: Final = ("x-fb-trace-id", "x-fb-request-id", "facebook-api-version", "retry-after")
+_PASSED: Final = frozenset({b"x-fb-trace-id", b"x-fb-request-id", b"facebook-api-version", b"retry-after"})
 
 
 def reply_of(answer: GraphAnswer) -> Reply:
@@ -23,8 +23,6 @@ def reply_of(answer: GraphAnswer) -> Reply:
     )
 
 
-def picked(headers: Headers, names: Iterable[str]) -> HeaderPairs:
-    """Return those headers that go on to the client."""
-    return [
-        (name.encode(), value.encode("latin-1")) for name in names if (value := headers.get(name)) is not None
-    ]
+def picked(headers: Headers, names: Collection[bytes]) -> HeaderPairs:
+    """Return those headers that go on to the client; `names` in lower case."""
+    return [(name, value) for key, value in headers.raw if (name := key.lower()) in names]

@@ -21,7 +21,9 @@ from partnerhub.kit.http import StreamBody, Timeouts
 from partnerhub.meta.graph import GraphAnswer
 from partnerhub.meta.media import MAX_MEDIA_BYTES, MEDIA_PATH
 
-_PASSED: Final = ("content-type", "content-length", "content-disposition", "last-modified", "etag")
+_PASSED: Final = frozenset(
+    {b"content-type", b"content-length", b"content-disposition", b"last-modified", b"etag"}
+)
 _UPLOAD: Final = Timeouts(connect_seconds=5.0, first_byte_seconds=30.0, total_seconds=300.0)
 
 

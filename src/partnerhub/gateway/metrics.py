@@ -5,6 +5,7 @@ Labels name classes of outcome, never a tenant.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
@@ -24,8 +25,8 @@ CALLBACK_PARTS: Final = Counter(
 CALLBACKS_REFUSED: Final = Counter(
     "partnerhub_gateway_callbacks_refused_total", "Callbacks not taken, by reason.", ["reason"]
 )
-KEY_CHECKS: Final = Counter(
-    "partnerhub_gateway_key_checks_total", "Key checks by where the answer came from.", ["source"]
+KEY_CHECKS: Final = Gauge(
+    "partnerhub_gateway_key_checks", "Key checks since the start, by where the answer came from.", ["source"]
 )
 UNDER_WAY: Final = Gauge("partnerhub_gateway_requests_under_way", "Requests that are being answered.")
 CALLBACKS_WAITING: Final = Gauge(
@@ -37,6 +38,22 @@ WATCH_LIVE: Final = Gauge(
 )
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST.encode()
+
+
+@cache
+def _requests(handler: str, status_class: int) -> Counter:
+    return REQUESTS.labels(handler, f"{status_class}xx")
+
+
+@cache
+def _seconds(handler: str) -> Histogram:
+    return SECONDS.labels(handler)
+
+
+def observe(handler: str, status: int, seconds: float) -> None:
+    """Count one request; looking a label up each time would cost as much as counting."""
+    _requests(handler, status // 100).inc()
+    _seconds(handler).observe(seconds)
 
 
 def render() -> bytes:

@@ -1,7 +1,8 @@
 """Group commit: what arrives while a commit is under way goes into the next one.
 
-There is no timer. A batch starts as soon as none is running, after one turn of the loop in which other
-requests that were ready may join; so an idle process answers at once and a busy one fills its commits.
+A batch starts as soon as none is running, after one turn of the loop in which other requests that were ready
+may join; so an idle process answers at once and a busy one fills its commits. Where nobody waits for the
+answer alone, a batch may linger for company instead.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ class MicroBatcher(Generic[T, R]):
         max_items: int = 200,
         max_weight: int = 8 * 1024 * 1024,
         max_waiting: int = 10_000,
+        linger_seconds: float = 0.0,
     ) -> None:
+        self._linger = linger_seconds
         self._flush = flush
         self._max_items = max_items
         self._max_weight = max_weight
@@ -69,7 +72,7 @@ class MicroBatcher(Generic[T, R]):
     async def _work(self) -> None:
         try:
             while self._waiting:
-                await asyncio.sleep(0)
+                await asyncio.sleep(self._linger)
                 await self._run(self._next())
         finally:
             self._worker = None

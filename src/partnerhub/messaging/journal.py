@@ -33,7 +33,10 @@ class Journal:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._batcher: MicroBatcher[SentMessage, None] = MicroBatcher(self._write, max_items=500)
+        # Its caller waits for the ledger's commit at the same time, which takes longer than this.
+        self._batcher: MicroBatcher[SentMessage, None] = MicroBatcher(
+            self._write, max_items=500, linger_seconds=0.004
+        )
 
     async def record(self, message: SentMessage) -> None:
         """Return once the row is committed.
