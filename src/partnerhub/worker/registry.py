@@ -22,6 +22,7 @@ from partnerhub.ledger import queries as ledger
 from partnerhub.messaging import jobs as messaging
 from partnerhub.messaging.services import RouteBook
 from partnerhub.partners import notices
+from partnerhub.partners import services as partners
 from partnerhub.webhooks.turns import NOTICE_JOB
 
 log = logs.get(__name__)
@@ -82,6 +83,9 @@ def register_all(queue: Queue, means: Means) -> None:
     async def terminate_due() -> None:
         await channels.terminate_due(db)
 
+    async def drop_old_tokens() -> None:
+        await partners.drop_old_tokens(db)
+
     async def keep_partitions() -> None:
         await keep_days(db)
 
@@ -96,6 +100,7 @@ def register_all(queue: Queue, means: Means) -> None:
     queue.register("messaging.forget_old", forget_old, cron="17 * * * *")
     queue.register("identity.tidy", tidy_identity, cron="27 * * * *")
     queue.register("channels.terminate_due", terminate_due, cron="5 0 * * *")
+    queue.register("partners.drop_old_tokens", drop_old_tokens, cron="47 2 * * *")
     queue.register("kit.keep_partitions", keep_partitions, cron="37 * * * *")
     queue.register("ledger.check_books", check_books, cron="23 3 * * *")
 
