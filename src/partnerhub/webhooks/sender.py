@@ -252,8 +252,8 @@ class Sender:
                 self._pump()
             except (DatabaseAway, psycopg.OperationalError) as error:
                 await self._wait_for_database(error)
-            except psycopg.Error:
-                _log.exception("webhook_turn_refused", sender=self.name)
+            except psycopg.Error as error:
+                _log.error("webhook_turn_refused", sender=self.name, sqlstate=error.sqlstate)
                 await self._salvage()
 
     async def _rest(self) -> None:

@@ -184,8 +184,9 @@ class Turns:
                     break
                 except psycopg.OperationalError:
                     raise
-                except psycopg.Error:
-                    _log.exception("webhook_outcome_refused", delivery_id=str(result.id))
+                except psycopg.Error as error:
+                    # Not the error itself: it quotes the row, and the row holds what a receiver answered.
+                    _log.error("webhook_outcome_refused", delivery_id=str(result.id), sqlstate=error.sqlstate)
             self._stock.written([result])
 
     # --- what to ask for ----------------------------------------------------------------------------------
