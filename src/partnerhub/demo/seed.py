@@ -143,11 +143,11 @@ async def ensure(
         if path.exists():
             sample = msgspec.json.decode(path.read_bytes(), type=Sample)
             await _point_to_site(database, keyring, sample.partner_id, site_url)
-            await start_site(site_config(sample, settings, site_url))
+            await start_site(_site_config(sample, settings, site_url, simulator_url, folder))
         else:
             partner, sample = await _make_partner(database, keyring)
             await _point_to_site(database, keyring, partner.id, site_url)
-            await start_site(site_config(sample, settings, site_url))
+            await start_site(_site_config(sample, settings, site_url, simulator_url, folder))
             made = [
                 await _make_business(database, keyring, partner, business, simulator_url)
                 for business in _BUSINESSES
@@ -160,7 +160,9 @@ async def ensure(
     return sample
 
 
-def site_config(sample: Sample, settings: Settings, site_url: str) -> SiteConfig:
+def _site_config(
+    sample: Sample, settings: Settings, site_url: str, simulator_url: str, folder: Path
+) -> SiteConfig:
     """Return what the sample site is given, as a partner would be."""
     return SiteConfig(
         partner_id=sample.partner_id,
@@ -171,6 +173,8 @@ def site_config(sample: Sample, settings: Settings, site_url: str) -> SiteConfig
         site_url=site_url,
         template_name=sample.template_name,
         template_language=sample.template_language,
+        phone_url=f"{simulator_url}/phone",
+        number_file=str(folder / "site-number.json"),
     )
 
 

@@ -1,8 +1,9 @@
 """A sample partner site: what an integration has to do, and nothing more.
 
 It shows a connect button that opens the onboarding popup, reads `client` and `channels` from the redirect,
-mints a key, sets the number's webhook, sends a template, and receives both kinds of webhook, checking
-each signature by the documented recipe. It speaks to the hub over HTTP only, like any partner would.
+mints a key, sets the number's webhook, creates and sends a template, shows the balance, and receives both
+kinds of webhook, checking each signature by the documented recipe. It speaks to the hub over HTTP only, like
+any partner would; the one thing no partner has is the link to the customer's phone in the simulator.
 """
 
 from __future__ import annotations
@@ -24,12 +25,17 @@ from litestar.exceptions import HTTPException
 from litestar.params import QueryParameter
 from litestar.static_files import create_static_files_router
 
+from partnerhub.demo.installation import write_private
+
 FILES = Path(__file__).parent / "site_files"
 KEPT_EVENTS = 500
 
 
 class SiteConfig(msgspec.Struct, frozen=True):
-    """What the partner was given: addresses, its id, its key, its platform secret."""
+    """What the partner was given: addresses, its id, its key, its platform secret.
+
+    `number_file` is where the site keeps the key of the number it connected last: keys are shown once.
+    """
 
     partner_id: str
     partner_api_key: str
@@ -39,6 +45,25 @@ class SiteConfig(msgspec.Struct, frozen=True):
     site_url: str
     template_name: str
     template_language: str
+    phone_url: str
+    number_file: str
+
+
+class Number(msgspec.Struct, frozen=True):
+    """The number that was connected last, and what opens the Messaging API for it."""
+
+    channel_id: str
+    waba_id: str
+    address: str
+    api_key: str
+
+
+class State(msgspec.Struct, frozen=True):
+    """What the page shows beside the events; `template` is empty where the account has none of that name."""
+
+    balance: str
+    channel: str
+    template: str
 
 
 @dataclass
@@ -52,13 +77,14 @@ class Received:
 
 
 class Site:
-    """The state of the running site: events received and keys minted."""
+    """The running site: events received, and the number connected last."""
 
     def __init__(self, config: SiteConfig) -> None:
         self.config = config
         self.events: deque[Received] = deque(maxlen=KEPT_EVENTS)
-        self.keys: dict[str, tuple[str, str]] = {}
         self._count = 0
+        file = Path(config.number_file)
+        self.number = msgspec.json.decode(file.read_bytes(), type=Number) if file.exists() else None
 
     def receive(self, door: str, body: bytes, signature: str) -> None:
         """Check the signature over the raw bytes and keep the event."""
@@ -72,6 +98,93 @@ class Site:
             Received(self._count, door, hmac.compare_digest(expected, signature.lower()), content)
         )
 
+    async def connect(self, channel_id: str) -> Number:
+        """Mint the channel's key, set its webhook, and create the template that the page sends."""
+        config = self.config
+        partner = f"{config.hub_url}/api/v2/partners/{config.partner_id}"
+        headers = {"X-API-Key": config.partner_api_key}
+        async with aiohttp.ClientSession() as http:
+            minted = await _call(
+                http, "POST", f"{partner}/channels/{channel_id}/api_keys", headers=headers, json={}
+            )
+            channel = await _call(http, "GET", f"{partner}/channels/{channel_id}", headers=headers)
+            number = Number(
+                channel_id=channel_id,
+                waba_id=str(channel["waba_account"]["id"]),
+                address=str(minted["address"]),
+                api_key=str(minted["api_key"]),
+            )
+            # A key cannot be read back: it is kept before anything else can fail.
+            write_private(Path(config.number_file), msgspec.to_builtins(number))
+            self.number = number
+            await _call(
+                http,
+                "POST",
+                f"{number.address}/v1/configs/webhook",
+                headers={"D360-API-KEY": number.api_key},
+                json={"url": f"{config.site_url}/receiver/number"},
+            )
+            if not await self._template_status(http, number):
+                await _call(
+                    http,
+                    "POST",
+                    f"{partner}/waba_accounts/{number.waba_id}/waba_templates",
+                    headers=headers,
+                    json=_template(config),
+                )
+        return number
+
+    async def send(self, to: str) -> dict[str, Any]:  # Any: Meta's answer
+        """Send the template from the number that was connected last."""
+        if (number := self.number) is None:
+            raise HTTPException("Connect a number first.", status_code=409)
+        message = {
+            "messaging_product": "whatsapp",
+            "to": to,
+            "type": "template",
+            "template": {
+                "name": self.config.template_name,
+                "language": {"code": self.config.template_language},
+            },
+        }
+        async with aiohttp.ClientSession() as http:
+            sent = await _call(
+                http,
+                "POST",
+                f"{number.address}/messages",
+                headers={"D360-API-KEY": number.api_key},
+                json=message,
+            )
+        return dict(sent)
+
+    async def state(self) -> State:
+        """Ask the hub for the balance, and for what became of the template."""
+        config, number = self.config, self.number
+        async with aiohttp.ClientSession() as http:
+            balances = await _call(
+                http,
+                "GET",
+                f"{config.hub_url}/api/v2/partners/{config.partner_id}/balance",
+                headers={"X-API-Key": config.partner_api_key},
+            )
+            template = await self._template_status(http, number) if number else ""
+        balance = " · ".join(f"{one['total']:.2f} {one['currency'].upper()}" for one in balances)
+        return State(balance=balance, channel=number.channel_id if number else "", template=template)
+
+    async def _template_status(self, http: aiohttp.ClientSession, number: Number) -> str:
+        config = self.config
+        listed = await _call(
+            http,
+            "GET",
+            f"{config.hub_url}/api/v2/partners/{config.partner_id}/waba_accounts/{number.waba_id}/waba_templates",
+            headers={"X-API-Key": config.partner_api_key},
+            params={"filters": json.dumps({"name": config.template_name})},
+        )
+        found = [
+            one["status"] for one in listed["waba_templates"] if one["language"] == config.template_language
+        ]
+        return str(found[0]) if found else ""
+
 
 def create_site(config: SiteConfig) -> Litestar:
     """Build the site's application."""
@@ -80,11 +193,12 @@ def create_site(config: SiteConfig) -> Litestar:
     @get("/", media_type="text/html", sync_to_thread=False)
     def page() -> Response[bytes]:
         content = (FILES / "index.html").read_text()
-        values = {"partner_id": config.partner_id, "hub_url": config.hub_url}
+        values = {"partner_id": config.partner_id, "hub_url": config.hub_url, "phone_url": config.phone_url}
         for name, value in values.items():
             content = content.replace("{{ " + name + " }}", value)
         policy = (
-            "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'"
+            "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self';"
+            " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         )
         return Response(content.encode(), headers={"content-security-policy": policy}, media_type="text/html")
 
@@ -102,43 +216,18 @@ def create_site(config: SiteConfig) -> Litestar:
     def events(after: Annotated[int, QueryParameter()] = 0) -> list[Received]:
         return [event for event in site.events if event.number > after]
 
+    @get("/api/state")
+    async def state() -> State:
+        return await site.state()
+
     @post("/api/connect", status_code=200)
     async def connect(request: Request[Any, Any, Any]) -> dict[str, str]:
-        wanted = await request.json()
-        channel_id = str(wanted["channel"])
-        async with aiohttp.ClientSession() as http:
-            minted = await _call(
-                http,
-                f"{config.hub_url}/api/v2/partners/{config.partner_id}/channels/{channel_id}/api_keys",
-                {"X-API-Key": config.partner_api_key},
-                {},
-            )
-            site.keys[channel_id] = (str(minted["address"]), str(minted["api_key"]))
-            await _ensure_template(http, config, channel_id)
-            await _call(
-                http,
-                f"{minted['address']}/v1/configs/webhook",
-                {"D360-API-KEY": str(minted["api_key"])},
-                {"url": f"{config.site_url}/receiver/number"},
-            )
-        return {"channel": channel_id, "key": f"{str(minted['api_key'])[:6]}…"}
+        number = await site.connect(str((await request.json())["channel"]))
+        return {"channel": number.channel_id, "key": f"{number.api_key[:6]}…"}
 
     @post("/api/send", status_code=200)
     async def send(request: Request[Any, Any, Any]) -> dict[str, Any]:
-        wanted = await request.json()
-        if (key := site.keys.get(str(wanted["channel"]))) is None:
-            raise HTTPException("Connect this number first.", status_code=409)
-        message = {
-            "messaging_product": "whatsapp",
-            "to": str(wanted["to"]),
-            "type": "template",
-            "template": {
-                "name": config.template_name,
-                "language": {"code": config.template_language},
-            },
-        }
-        async with aiohttp.ClientSession() as http:
-            return await _call(http, f"{key[0]}/messages", {"D360-API-KEY": key[1]}, message)
+        return await site.send(str((await request.json())["to"]))
 
     return Litestar(
         [
@@ -146,42 +235,46 @@ def create_site(config: SiteConfig) -> Litestar:
             receive,
             receive_plain,
             events,
+            state,
             connect,
             send,
             create_static_files_router(path="/files", directories=[FILES]),
         ],
         openapi_config=None,
+        logging_config=None,
     )
 
 
-async def _ensure_template(http: aiohttp.ClientSession, config: SiteConfig, channel_id: str) -> None:
-    """Create the template that the page sends, where the number's account does not have it yet."""
-    partner = f"{config.hub_url}/api/v2/partners/{config.partner_id}"
-    headers = {"X-API-Key": config.partner_api_key}
-    async with http.get(f"{partner}/channels/{channel_id}", headers=headers) as answer:
-        waba_id = (await answer.json())["waba_account"]["id"]
-    template = {
+def _template(config: SiteConfig) -> dict[str, Any]:  # Any: as Meta writes components
+    return {
         "name": config.template_name,
         "language": config.template_language,
         "category": "MARKETING",
         "components": [{"type": "BODY", "text": "Everything for the rain, now at 20 % off in all shops."}],
     }
-    async with http.post(
-        f"{partner}/waba_accounts/{waba_id}/waba_templates", headers=headers, json=template
-    ) as answer:
-        # One with this name is there already: just as well.
-        if answer.status != 201 and "already in use" not in await answer.text():
-            raise HTTPException(await answer.text(), status_code=502)
 
 
 async def _call(
-    http: aiohttp.ClientSession, url: str, headers: dict[str, str], body: dict[str, Any]
-) -> dict[str, Any]:
-    async with http.post(url, headers=headers, json=body) as answer:
+    http: aiohttp.ClientSession, method: str, url: str, **options: Any
+) -> Any:  # Any: aiohttp's options; the answer's JSON
+    async with http.request(method, url, **options) as answer:
         content = await answer.json(content_type=None)
         if answer.status >= 400:
-            raise HTTPException(json.dumps(content), status_code=502)
-        return dict(content)
+            raise HTTPException(_reason(content), status_code=502)
+        return content
+
+
+def _reason(content: Any) -> str:  # Any: an error in the dialect of the API that was called
+    """Return what an error says to people; the two APIs say it in different places."""
+    if isinstance(content, dict):
+        match content:
+            case {"error": {"error_data": {"details": str(text)}}} | {"error": {"message": str(text)}}:
+                return text
+            case {"meta": {"developer_message": str(text)}}:
+                return text
+            case _:
+                pass
+    return json.dumps(content)
 
 
 def run(config: SiteConfig, port: int) -> None:

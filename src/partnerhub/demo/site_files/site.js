@@ -1,6 +1,6 @@
 // The popup contract of the public connect button, in its shortest form.
 (() => {
-  const body = document.body;
+  const { partner, hub, phone } = document.body.dataset;
   const query = new URLSearchParams(location.search);
 
   // In the popup: hand what the redirect brought to the page that opened us, and close.
@@ -12,11 +12,12 @@
 
   const at = (id) => document.getElementById(id);
   const call = async (path, content) => {
-    const answer = await fetch(path, {
+    const options = content && {
       method: "POST",
       headers: { "content-type": "application/json" },
       body: JSON.stringify(content),
-    });
+    };
+    const answer = await fetch(path, options);
     const result = await answer.json();
     if (!answer.ok) throw new Error(result.detail || answer.statusText);
     return result;
@@ -26,8 +27,28 @@
     at(id).classList.toggle("wrong", wrong);
   };
 
-  let channel = sessionStorage.getItem("channel");
-  at("send-button").disabled = !channel;
+  // What the hub says now: asked at the start, after each event and after what the buttons did.
+  const WORDS = {
+    approved: "is approved. Send it.",
+    submitted: "is in Meta's review …",
+    pending: "is in Meta's review …",
+    rejected: "was rejected by Meta.",
+  };
+  let asked = 0;
+  const refresh = async () => {
+    const turn = ++asked;
+    try {
+      const state = await call("/api/state");
+      if (turn !== asked) return; // a later answer knows more
+      at("balance").textContent = state.balance;
+      at("send-button").disabled = state.template !== "approved";
+      if (!state.channel) return;
+      const word = WORDS[state.template] || (state.template ? `is ${state.template}.` : "is being created …");
+      say("template", `Number ${state.channel} · the template ${word}`, state.template === "rejected");
+    } catch (error) {
+      say("template", error.message, true);
+    }
+  };
 
   const connected = async (search) => {
     const found = new URLSearchParams(search);
@@ -36,33 +57,39 @@
     if (!channels.length) return;
     try {
       const minted = await call("/api/connect", { channel: channels[0] });
-      channel = minted.channel;
-      sessionStorage.setItem("channel", channel);
-      at("send-button").disabled = false;
-      say("connected", `Client ${found.get("client")} · number ${channel} · key ${minted.key} · webhook set.`);
+      say("connected", `Client ${found.get("client")} · number ${minted.channel} · key ${minted.key} · webhook set.`);
     } catch (error) {
       say("connected", error.message, true);
     }
+    refresh();
   };
 
   at("connect").addEventListener("click", () => {
-    const url = `${body.dataset.hub}/dashboard/app/${body.dataset.partner}?` +
+    const url = `${hub}/dashboard/app/${partner}?` +
       new URLSearchParams({ state: "sample", redirect_url: `${location.origin}/` });
     window.open(url, "connect", "toolbar=no, menubar=no, width=600, height=920, top=100, left=100");
   });
   window.addEventListener("message", (event) => {
     if (event.origin === location.origin && typeof event.data === "string") connected(event.data);
   });
-  if (query.has("client")) connected(location.search);
+  if (query.has("client")) {
+    // Without an opener the redirect ends here; a reload must not mint a second key.
+    history.replaceState(null, "", location.pathname);
+    connected(`?${query}`);
+  }
 
+  const lead = () => { at("phone").href = `${phone}/${at("to").value.replace(/\D/g, "")}`; };
+  at("to").addEventListener("input", lead);
+  lead();
   at("send").addEventListener("submit", async (event) => {
     event.preventDefault();
     try {
-      const result = await call("/api/send", { channel, to: at("to").value });
+      const result = await call("/api/send", { to: at("to").value });
       say("sent", `Accepted as ${result.messages[0].id}`);
     } catch (error) {
       say("sent", error.message, true);
     }
+    refresh();
   });
 
   const name = (event) => {
@@ -97,14 +124,19 @@
   };
   const poll = async () => {
     try {
-      const found = await (await fetch(`/api/events?after=${newest}`)).json();
+      const found = await call(`/api/events?after=${newest}`);
       for (const event of found.reverse()) {
         newest = Math.max(newest, event.number);
         show(event);
       }
+      if (found.length) refresh();
+    } catch {
+      newest = 0; // the site started anew and counts anew
+      at("events").replaceChildren();
     } finally {
       setTimeout(poll, 1000);
     }
   };
+  refresh();
   poll();
 })();
