@@ -17,7 +17,6 @@ from pathlib import Path
 import aiohttp
 import msgspec
 from rich.console import Console
-from rich.table import Table
 
 from partnerhub import settings as settings_module
 from partnerhub.demo import installation, seed
@@ -81,7 +80,7 @@ class _Run:
         if self.options.is_demo:
             await self._start_sample(settings)
         else:
-            self._tell({"hub": settings.hub_url, "gateway": settings.gateway_url})
+            self._tell({"Partner Hub": settings.hub_url, "Gateway": settings.gateway_url})
 
     async def _start_services(self, settings: settings_module.Settings, environment: dict[str, str]) -> None:
         """Start everything that needs the database and nothing of each other, at the same time.
@@ -153,6 +152,7 @@ class _Run:
                 stop_signal=signal.SIGINT,  # fast shutdown; SIGTERM would wait for its clients
                 grace_seconds=20.0,
                 run_as=server.account.as_arguments(),
+                log_file=server.folder / "server.log",
                 ready=lambda: asyncio.to_thread(server.wait_until_ready),
                 before_restart=lambda: asyncio.to_thread(server.wait_until_gone),
             )
@@ -225,21 +225,24 @@ class _Run:
         )
         self._tell(
             {
-                "Partner Hub": f"{self.url('hub')}   {sample.user_email} · {sample.user_password}",
                 "Sample partner site": self.url("site"),
+                "Partner Hub": self.url("hub"),
+                "  e-mail": sample.user_email,
+                "  password": sample.user_password,
                 "Gateway": self.url("gateway"),
-                "Simulator (phone)": f"{self.url('simulator')}/phone",
+                "Customers' phones": f"{self.url('simulator')}/phone",
                 "Mailbox": self.url("mailbox"),
-                "Partner": f"{sample.partner_id}   key {sample.partner_api_key}",
-                "Credentials": str(self.folder / "demo.json"),
+                "Partner id": sample.partner_id,
+                "  Partner API key": sample.partner_api_key,
+                "All of this": str(self.folder / "demo.json"),
             }
         )
 
     def _tell(self, lines: dict[str, str]) -> None:
-        table = Table(show_header=False, box=None, padding=(0, 2))
+        # Plain lines, one value each: what is copied from here must not be wrapped or cut.
+        width = max(map(len, lines)) + 2
         for name, value in lines.items():
-            table.add_row(f"[bold]{name}[/bold]", value)
-        self.console.print(table)
+            self.console.print(f"{name:<{width}}{value}", markup=False)
         self.console.print("Running. Ctrl-C stops everything.")
 
 

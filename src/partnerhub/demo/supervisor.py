@@ -14,11 +14,13 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from partnerhub.kit import logs
+from partnerhub.kit.errors import HubError
 
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 1.5
@@ -34,7 +36,10 @@ class ChildFailed(RuntimeError):
 
 @dataclass(frozen=True)
 class Child:
-    """One process to run. `ready` returns when it can be used; `before_restart` when it may start again."""
+    """One process to run. `ready` returns when it can be used; `before_restart` when it may start again.
+
+    What it writes goes to our own output, or to the end of `log_file`.
+    """
 
     service: str
     command: Sequence[str]
@@ -42,6 +47,7 @@ class Child:
     stop_signal: signal.Signals = signal.SIGTERM
     grace_seconds: float = 10.0
     run_as: Mapping[str, Any] = field(default_factory=dict)  # Any: subprocess takes these by keyword
+    log_file: Path | None = None
     ready: Callable[[], Awaitable[None]] | None = None
     before_restart: Callable[[], Awaitable[None]] | None = None
 
@@ -67,7 +73,8 @@ class Supervisor:
             await asyncio.wait({waiting, ended}, return_when=asyncio.FIRST_COMPLETED)
             if not waiting.done():
                 waiting.cancel()
-                raise ChildFailed(f"{child.service} ended with {process.returncode} while starting.")
+                told = f" What it said is in {child.log_file}." if child.log_file else ""
+                raise ChildFailed(f"{child.service} ended with {process.returncode} while starting.{told}")
             ended.cancel()
             await waiting
         self._keepers.append((child, asyncio.create_task(self._keep(child, process))))
@@ -100,19 +107,33 @@ class Supervisor:
                 pause = _FIRST_PAUSE_SECONDS
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
-            if child.before_restart is not None:
-                await child.before_restart()
-            process = await self._spawn(child)
+            process = await self._spawn_again(child)
+
+    async def _spawn_again(self, child: Child) -> asyncio.subprocess.Process:
+        """Start a child that was running, however long it takes until it may."""
+        while True:
+            try:
+                if child.before_restart is not None:
+                    await child.before_restart()
+                return await self._spawn(child)
+            except (HubError, OSError) as error:
+                # Whatever is in the way may go, and nobody else would try again.
+                log.warning("process cannot start yet", service=child.service, reason=str(error))
+                await asyncio.sleep(_LONGEST_PAUSE_SECONDS)
 
     async def _spawn(self, child: Child) -> asyncio.subprocess.Process:
-        process = await asyncio.create_subprocess_exec(
-            *child.command,
-            env={**os.environ, **child.environment},
-            stdin=asyncio.subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C is for the supervisor, which then stops them in order
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
-            **child.run_as,
-        )
+        with ExitStack() as stack:
+            output = stack.enter_context(child.log_file.open("ab")) if child.log_file else None
+            process = await asyncio.create_subprocess_exec(
+                *child.command,
+                env={**os.environ, **child.environment},
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,  # Ctrl-C is for the supervisor, which then stops them in order
+                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+                **child.run_as,
+            )
         self._processes[process.pid] = (child, process)
         self._write()
         return process
