@@ -13,7 +13,6 @@ import json
 import random
 import signal
 import sys
-import tempfile
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -25,7 +24,7 @@ import aiohttp
 import psycopg
 
 from partnerhub.kit.clock import now
-from tests.e2e.installation import Installation, running
+from tests.e2e.installation import Installation, data_folder, running
 
 _SETTLE_WITHIN_SECONDS = 240.0
 _LATEST_REDELIVERY_SECONDS = 30.0
@@ -233,7 +232,7 @@ async def run(*, messages: int, rate: float, folder: Path) -> Report:
     assert receiver.stdout is not None
     url = (await receiver.stdout.readline()).decode().strip()
     try:
-        async with running(folder) as hub:
+        with running(folder) as hub:
             return await Run(hub, url, messages=messages, rate=rate).go()
     finally:
         receiver.send_signal(signal.SIGTERM)
@@ -247,11 +246,9 @@ def main() -> None:
     reader.add_argument("--rate", type=float, default=200.0)
     arguments = reader.parse_args()
     random.seed(1)
-    with tempfile.TemporaryDirectory(prefix="kills-") as name:
+    with data_folder() as folder:
         started = now()
-        report = asyncio.run(
-            run(messages=arguments.messages, rate=arguments.rate, folder=Path(name) / "data")
-        )
+        report = asyncio.run(run(messages=arguments.messages, rate=arguments.rate, folder=folder / "data"))
         print(json.dumps({**vars(report), "seconds": int((now() - started).total_seconds())}, indent=1))
 
 
