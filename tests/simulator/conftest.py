@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 from playwright.async_api import Browser
 
-from partnerhub.simulator import SimulatorConfig
 from tests.browser import chromium
-from tests.simulator.harness import CONFIG, Meta, Receiver, Shop, listening, running, seed_shop
+from tests.simulator.harness import CONFIG, Meta, Receiver, Shop, in_thread, listening, seed_shop
 
 
 @pytest.fixture
@@ -20,16 +20,19 @@ async def receiver() -> AsyncIterator[Receiver]:
         yield found
 
 
-@pytest.fixture
-def config() -> SimulatorConfig:
-    """The configuration of `meta`; a test module may override it."""
-    return CONFIG
+@pytest.fixture(scope="session")
+def simulator_url() -> Iterator[str]:
+    """One simulator for all tests, in a thread and loop of its own."""
+    with in_thread(CONFIG) as url:
+        yield url
 
 
 @pytest.fixture
-async def meta(config: SimulatorConfig) -> AsyncIterator[Meta]:
-    """A running simulator."""
-    async with running(config) as found:
+async def meta(simulator_url: str) -> AsyncIterator[Meta]:
+    """A running simulator that holds nothing but its configuration."""
+    async with aiohttp.ClientSession() as session:
+        found = Meta(simulator_url, session)
+        await found.admin("POST", "/reset")
         yield found
 
 

@@ -7,8 +7,10 @@ import hashlib
 import hmac
 import json
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -208,6 +210,26 @@ async def running(config: SimulatorConfig) -> AsyncIterator[Meta]:
             finally:
                 server.should_exit = True
                 await task
+
+
+@contextmanager
+def in_thread(config: SimulatorConfig) -> Iterator[str]:
+    """Serve a simulator on a free port from a thread, for tests that share it or block; give its address."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(128)
+        port = listener.getsockname()[1]
+        server = make_server(replace(config, public_url=f"http://127.0.0.1:{port}"), port=port)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        while not server.started:
+            assert thread.is_alive()
+            time.sleep(0.01)
+        try:
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.should_exit = True
+            thread.join(10)
 
 
 @asynccontextmanager

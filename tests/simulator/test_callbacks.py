@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -15,10 +16,12 @@ import aiohttp
 from tests.simulator.harness import (
     APP_ID,
     APP_SECRET,
+    CONFIG,
     SYSTEM_TOKEN,
     Meta,
     Receiver,
     Shop,
+    running,
     seed_shop,
     subscribe,
     until,
@@ -48,6 +51,29 @@ async def test_non_ascii_is_signed_in_metas_escaped_form(meta: Meta, shop: Shop,
     assert receiver.signatures_ok == [True]
 
 
+async def test_a_restart_keeps_assets_rules_time_and_debts(data_file: Path, receiver: Receiver) -> None:
+    config = replace(CONFIG, data_file=data_file)
+    async with running(config) as meta:
+        shop = await seed_shop(meta)
+        await subscribe(meta, receiver, "messages")
+        await meta.admin("PATCH", "/rules", {"delivered_after_seconds": 3_600.0, "read_probability": 0.0})
+        await meta.admin("POST", "/clock", {"advance_seconds": 86_400})
+        await meta.admin("POST", f"/numbers/{shop.number_id}/inbound", {"from": "491511", "text": "hi"})
+        sent = await meta.send(shop.number_id, "491511")
+        await until(lambda: len(receiver.statuses) == 1)
+        ids = {shop.number_id, sent.json["messages"][0]["id"]}
+    async with running(config) as meta:
+        state = await meta.admin("GET", "/state")
+        assert state["rules"]["delivered_after_seconds"] == 3_600.0
+        assert state["clock"]["shift_seconds"] == 86_400
+        assert state["owed"]["messages_and_reviews"] == 1
+        again = await meta.send(shop.number_id, "491511")
+        assert again.json["messages"][0]["id"] not in ids
+        await meta.admin("POST", "/clock", {"advance_seconds": 3_601})
+        await until(lambda: len(receiver.statuses) == 4)
+        assert [status["status"] for status in receiver.statuses].count("delivered") == 2
+
+
 _PROGRAM = textwrap.dedent(
     """
     import sys
@@ -69,6 +95,7 @@ async def _start(data_file: Path, port: int) -> asyncio.subprocess.Process:
     )
 
     async def is_up() -> bool:
+        assert process.returncode is None, "the simulator did not start"
         try:
             async with (
                 aiohttp.ClientSession() as session,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -48,6 +49,13 @@ async def test_matchers_skip_and_count(meta: Meta, shop: Shop) -> None:
     assert [one["id"] for one in await meta.admin("GET", "/faults")] == [lasting]
     await meta.admin("DELETE", f"/faults/{lasting}")
     assert await meta.admin("GET", "/faults") == []
+
+
+async def test_latency_delays_the_answer(meta: Meta, shop: Shop) -> None:
+    await fault(meta, action="latency", seconds=0.2)
+    began = asyncio.get_running_loop().time()
+    assert (await meta.send_template(shop.number_id, CUSTOMER)).status == 200
+    assert asyncio.get_running_loop().time() - began >= 0.2
 
 
 async def test_a_reset_before_or_after_acceptance_looks_alike_to_the_sender(meta: Meta, shop: Shop) -> None:
@@ -123,6 +131,7 @@ async def test_disorder_and_batches(meta: Meta, shop: Shop, receiver: Receiver) 
     events = await meta.admin("GET", "/events", kind="message", is_acked="true")
     assert len(events) == 6
     assert [event["id"] for event in events[:3]] == sent
+    assert len({event["callback"] for event in events[3:]}) == 1
 
 
 async def test_a_pause_holds_everything_back_and_redelivery_repeats(
@@ -172,6 +181,16 @@ async def test_calls_are_recorded_without_secrets(meta: Meta, shop: Shop) -> Non
     assert "EAA" not in everything
     counts = await meta.admin("GET", "/counts")
     assert {"method": "POST", "edge": "messages", "status": 200, "count": 1} in counts["calls"]
+
+
+async def test_a_batch_of_a_thousand_is_one_post(meta: Meta, shop: Shop, receiver: Receiver) -> None:
+    await subscribe(meta, receiver, "flows")
+    await fault(meta, action="batch", count=1_000, seconds=10)
+    body = {"waba_id": shop.waba_id, "field": "flows", "value": {"event": "x"}, "copies": 1_000}
+    await meta.admin("POST", "/events", body)
+    await until(lambda: len(receiver.changes) == 1_000)
+    assert len(receiver.bodies) == 1
+    assert receiver.signatures_ok == [True]
 
 
 async def test_reset_leaves_only_the_configuration(meta: Meta, shop: Shop) -> None:

@@ -33,6 +33,7 @@ _ATTEMPT = (
     "values (?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _MERGE = "update callbacks set body = ?, events = ? where seq = ?"
+_DROP = "delete from callbacks where seq = ?"
 _ON_PLACING = frozenset({"reorder", "delay", "hold"})
 _ON_ATTEMPT = frozenset({"duplicate", "wrong_signature", "drop"})
 _ON_GATHERING = frozenset({"batch"})
@@ -85,12 +86,13 @@ class Callbacks:
         self._sender = Sender(world.config)
         self._heap: list[tuple[float, int, Callback]] = []
         self._held: list[Callback] = []
-        self._gathering: dict[tuple[str, str], tuple[Callback, int]] = {}
+        self._gathering: dict[tuple[str, str], tuple[list[Callback], int]] = {}
         self._in_flight: set[asyncio.Task[None]] = set()
         self._soon: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._seq = 0
         self._order = 0
+        self._era = 0
         self._is_running = False
         self._is_paused = False
 
@@ -125,7 +127,9 @@ class Callbacks:
         await self._sender.close()
 
     def clear(self) -> None:
-        """Forget everything owed."""
+        """Forget everything owed and any pause; attempts under way end without a trace."""
+        self._era += 1
+        self._is_paused = False
         self._heap.clear()
         self._held.clear()
         self._gathering.clear()
@@ -142,7 +146,12 @@ class Callbacks:
     @property
     def owed(self) -> int:
         """How many callbacks wait or are under way."""
-        return len(self._heap) + len(self._held) + len(self._gathering) + len(self._in_flight)
+        return (
+            len(self._heap)
+            + len(self._held)
+            + len(self._in_flight)
+            + sum(len(gathered) for gathered, _ in self._gathering.values())
+        )
 
     async def verify(self, url: str, verify_token: str) -> None:
         """Challenge a new callback address. Raises: GraphError 2200."""
@@ -186,11 +195,9 @@ class Callbacks:
                 body=body,
                 created_at=now,
             )
-            if (batch := self._gather(callback)) is not None:
-                made.append(batch)
-                continue
             self._insert(callback)
-            self._place(callback, now)
+            if not self._gather(callback):
+                self._place(callback, now)
             made.append(callback.seq)
         return made
 
@@ -240,35 +247,42 @@ class Callbacks:
         heapq.heappush(self._heap, (due, self._order, callback))
         self._wake()
 
-    def _gather(self, callback: Callback) -> int | None:
-        """Append to a batch that is gathering, or start one; None when no batch fault fits."""
+    def _gather(self, callback: Callback) -> bool:
+        """Add to a batch that is gathering, or start one; False when no batch fault fits.
+
+        Until the batch is released its callbacks are rows of their own; a crash sends them one by one.
+        """
         key = (callback.app_id, callback.number_id or callback.entry_id)
-        if key not in self._gathering:
-            faults = self._match(callback, _ON_GATHERING)
-            if not faults:
-                return None
-            self._gathering[key] = (callback, faults[0].count)
-            self._insert(callback)
-            seconds = faults[0].seconds or 1.0
-            asyncio.get_running_loop().call_later(seconds, self._release, key, callback.seq)
-            return callback.seq
-        first, count = self._gathering[key]
-        together: Json = msgspec.json.decode(first.body)
-        more: Json = msgspec.json.decode(callback.body)
-        together["entry"] += more["entry"]
-        first.body = webhooks.encode(together)
-        first.events += callback.events
+        if key in self._gathering:
+            gathered, count = self._gathering[key]
+            gathered.append(callback)
+            if len(gathered) >= count:
+                self._release(key, gathered)
+            return True
+        faults = self._match(callback, _ON_GATHERING)
+        if not faults:
+            return False
+        gathered = [callback]
+        self._gathering[key] = (gathered, faults[0].count)
+        seconds = faults[0].seconds or 1.0
+        asyncio.get_running_loop().call_later(seconds, self._release, key, gathered)
+        return True
+
+    def _release(self, key: tuple[str, str], gathered: list[Callback]) -> None:
+        """Merge a batch into its first callback and send it."""
+        if self._gathering.get(key, (None, 0))[0] is not gathered:
+            return
+        del self._gathering[key]
+        first = gathered[0]
+        document: Json = msgspec.json.decode(first.body)
+        for callback in gathered[1:]:
+            document["entry"] += msgspec.json.decode(callback.body)["entry"]
+            first.events += callback.events
+            self._world.store.write(_DROP, (callback.seq,))
+        first.body = webhooks.encode(document)
         events = msgspec.json.encode(first.events).decode()
         self._world.store.write(_MERGE, (first.body, events, first.seq))
-        if len(first.events) >= count:
-            self._release(key, first.seq)
-        return first.seq
-
-    def _release(self, key: tuple[str, str], seq: int) -> None:
-        gathered = self._gathering.get(key)
-        if gathered is not None and gathered[0].seq == seq:
-            del self._gathering[key]
-            self._push(gathered[0], self._world.clock.time())
+        self._push(first, self._world.clock.time())
 
     def release_held(self) -> int:
         """Send everything a `hold` fault kept back, newest first; return how many."""
@@ -321,6 +335,7 @@ class Callbacks:
         self._wake()
 
     async def _deliver(self, callback: Callback) -> None:
+        era = self._era
         # The row must be durable before the world hears of it: a receiver that answered 200 is on record.
         await self._world.store.commit()
         url = webhooks.address(
@@ -348,6 +363,8 @@ class Callbacks:
         for _ in range(copies):
             send = self._sender.cut_off if is_cut_off else self._sender.post
             attempt = await send(url, callback.body, signed)
+            if era != self._era:
+                return
             self._record(callback, url, attempt)
             accepted = accepted or attempt.status == 200
         if accepted:

@@ -21,6 +21,29 @@ DEFAULT = (
     "id",
 )
 REGIONS = frozenset({"AU", "ID", "IN", "JP", "SG", "KR", "DE", "CH", "GB", "BR", "BH", "ZA", "AE", "CA"})
+STORAGE_STATUSES = frozenset(
+    {"IN_COUNTRY_STORAGE_ENABLED", "IN_COUNTRY_STORAGE_DISABLED", "NO_STORAGE_ENABLED"}
+)
+_SETTINGS: dict[str, frozenset[str]] = {
+    "calling": frozenset(
+        {
+            "audio",
+            "call_hours",
+            "call_icon_visibility",
+            "call_icons",
+            "callback_permission_status",
+            "ip_addresses",
+            "restrictions",
+            "sip",
+            "srtp_key_exchange_protocol",
+            "status",
+            "video",
+        }
+    ),
+    "storage_configuration": frozenset({"status", "data_localization_region", "retention_minutes"}),
+    "user_identity_change": frozenset({"enable_identity_key_check"}),
+    "payload_encryption": frozenset({"status", "client_encryption_key", "cloud_encryption_key"}),
+}
 REGISTRATION_LIMIT = 10
 REGISTRATION_SECONDS = 72 * 3_600.0
 PIN_GUESSES = 5
@@ -308,24 +331,35 @@ async def get_settings(_sim: Simulator, _call: Call, number: Number) -> Json:
     }
 
 
+def _check_setting(name: str, value: object) -> Json:
+    """Check the parts of one setting that Graph would refuse. Raises: GraphError 100."""
+    if not isinstance(value, dict):
+        raise invalid(f"Param {name} must be a JSON object.")
+    unknown = sorted(set(value) - _SETTINGS[name])
+    if unknown:
+        raise invalid(f"Param {name} has no key {unknown[0]!r}.")
+    if name == "storage_configuration":
+        if value.get("status") not in STORAGE_STATUSES:
+            raise invalid(f"Param status must be one of {', '.join(sorted(STORAGE_STATUSES))}.")
+        if value.get("data_localization_region", "DE") not in REGIONS:
+            raise invalid(f"Param data_localization_region must be one of {', '.join(sorted(REGIONS))}.")
+        if value.get("retention_minutes", 60) != 60:
+            raise invalid("Param retention_minutes must be 60.")
+    if name == "calling" and value.get("status", "ENABLED") not in {"ENABLED", "DISABLED"}:
+        raise invalid("Param status must be one of ENABLED, DISABLED.")
+    return value
+
+
 async def update_settings(sim: Simulator, call: Call, number: Number) -> Json:
     """Change calling, storage, identity or encryption settings."""
-    changed = False
-    for name in ("calling", "storage_configuration", "user_identity_change", "payload_encryption"):
-        value = call.document(name)
-        if value is None:
-            continue
-        if not isinstance(value, dict):
-            raise invalid(f"Param {name} must be a JSON object.")
-        if name == "storage_configuration":
-            region = value.get("data_localization_region")
-            if region is not None and region not in REGIONS:
-                raise invalid(f"Param data_localization_region must be one of {', '.join(sorted(REGIONS))}.")
-            number.data_localization_region = region or number.data_localization_region
-        number.settings[name] = {**number.settings.get(name, {}), **value}
-        changed = True
-    if not changed:
+    given = {name: value for name in _SETTINGS if (value := call.document(name)) is not None}
+    if not given:
         raise GraphError(100, message="(#100) The request must set at least one known parameter.")
+    checked = {name: _check_setting(name, value) for name, value in given.items()}
+    for name, value in checked.items():
+        number.settings[name] = {**number.settings.get(name, {}), **value}
+    if region := checked.get("storage_configuration", {}).get("data_localization_region"):
+        number.data_localization_region = region
     sim.world.save(number)
     await sim.store.commit()
     return {"success": True}
