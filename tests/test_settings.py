@@ -88,3 +88,21 @@ def test_every_setting_is_documented() -> None:
         if f"`{settings.environment_name(item)}`" not in page
     ]
     assert missing == []
+
+
+@pytest.mark.parametrize(
+    "url", ["db.example/partnerhub", "mysql://hub:hunter2@db/x", "postgresql://hub:hun%ter2@db/x"]
+)
+def test_a_database_url_that_cannot_be_read_is_not_repeated(url: str) -> None:
+    (problem,) = problems({**GOOD, "DATABASE_URL": url})
+    assert problem.startswith("DATABASE_URL: must be a URL")
+    assert "ter2" not in problem
+
+
+@pytest.mark.parametrize(
+    "keys", ["c2hvcnQ=", "not base64!", f"{GOOD['PARTNERHUB_SECRET_KEYS']},c2hvcnQ=", ","]
+)
+def test_envelope_keys_of_another_shape_are_refused_and_not_repeated(keys: str) -> None:
+    (problem,) = problems({**GOOD, "PARTNERHUB_SECRET_KEYS": keys})
+    assert problem.startswith("PARTNERHUB_SECRET_KEYS: each key must be base64 of 32 bytes")
+    assert "c2hv" not in problem

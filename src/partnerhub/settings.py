@@ -2,11 +2,12 @@
 
 Every setting is a field here, with its unit and meaning; `docs/reference/settings.md` is checked against
 this module. A wrong start lists every problem at once. This module imports nothing of ours: `app.py` and
-`cli.py` hand single values down.
+`cli` hand single values down.
 """
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import os
 import tomllib
@@ -15,6 +16,9 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
+
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
 
 PREFIX = "PARTNERHUB_"
 # Names that the whole industry uses keep their name.
@@ -60,6 +64,29 @@ def _count(text: str) -> int:
     return number
 
 
+def _database_url(text: str) -> str:
+    # What the driver says of a wrong URL repeats it, password and all.
+    problem = "must be a URL such as postgresql://login:password@host:5432/database"
+    if not text.startswith(("postgresql://", "postgres://")):
+        raise ValueError(problem)
+    try:
+        conninfo_to_dict(text)
+    except ProgrammingError:
+        raise ValueError(problem) from None
+    return text
+
+
+def _envelope_keys(text: str) -> str:
+    problem = "each key must be base64 of 32 bytes; `partnerhub keys new` makes one"
+    try:
+        keys = [base64.b64decode(part.strip(), validate=True) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise ValueError(problem) from None
+    if not keys or any(len(key) != 32 for key in keys):
+        raise ValueError(problem)
+    return text
+
+
 def _base_url(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -92,9 +119,13 @@ def _one_of(*allowed: str) -> Callable[[str], str]:
 class Settings:
     """Everything that an operator can set. Environment names are `PARTNERHUB_` and the field in capitals."""
 
-    database_url: str = _setting(help="PostgreSQL 16 or newer, as a URL with the login role.", secret=True)
+    database_url: str = _setting(
+        help="PostgreSQL 16 or newer, as a URL with the login role.", read=_database_url, secret=True
+    )
     secret_keys: str = _setting(
-        help="Envelope keys, base64 of 32 bytes each, newest first, separated by commas.", secret=True
+        help="Envelope keys, base64 of 32 bytes each, newest first, separated by commas.",
+        read=_envelope_keys,
+        secret=True,
     )
     hub_url: str = _setting(help="Public address of the hub (pages and Partner API).", read=_base_url)
     gateway_url: str = _setting(help="Public address of the gateway (Messaging API).", read=_base_url)

@@ -12,7 +12,7 @@ import os
 import secrets
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -20,14 +20,21 @@ import psycopg
 from psycopg import sql
 
 from partnerhub.kit.crypto import new_key
-from partnerhub.kit.errors import Conflict
+from partnerhub.kit.errors import Conflict, NotFound
 from partnerhub.kit.postgres import EmbeddedPostgres
 from partnerhub.settings import environment_name
 
 LOGIN = "partnerhub"
 DATABASE = "partnerhub"
+_SECRETS = "installation.json"
 META_APP_ID = "104104104104104"
 SIGNUP_CONFIG_ID = "208208208208208"
+
+
+class InstallationMissing(NotFound):
+    """There is no installation in this folder."""
+
+    code = "installation_missing"
 
 
 class AlreadyRunning(Conflict):
@@ -45,6 +52,14 @@ class Secrets:
     meta_app_secret: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
     meta_system_token: str = field(default_factory=lambda: "SYS" + secrets.token_urlsafe(32), repr=False)
     meta_verify_token: str = field(default_factory=lambda: secrets.token_urlsafe(16), repr=False)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """Where an installation's database answers, and the keys of what is sealed in it."""
+
+    database_url: str = field(repr=False)
+    secret_keys: str = field(repr=False)
 
 
 @contextmanager
@@ -73,7 +88,7 @@ def write_private(path: Path, content: object) -> None:
 
 def read_secrets(folder: Path) -> Secrets:
     """Return the installation's secrets; make them on first use."""
-    path = folder / "installation.json"
+    path = folder / _SECRETS
     if not path.exists():
         write_private(path, asdict(Secrets()))
     return Secrets(**json.loads(path.read_text()))
@@ -101,6 +116,40 @@ def prepare_database(server: EmbeddedPostgres, password: str) -> str:
                 sql.SQL("create database {} owner {}").format(sql.Identifier(DATABASE), sql.Identifier(LOGIN))
             )
     return server.url(user=LOGIN, password=password, database=DATABASE)
+
+
+@contextmanager
+def opened(folder: Path, *, make: bool = False) -> Iterator[Opened]:
+    """Give the installation's database for the length of the block: the running one, else its own start.
+
+    With `make`, a folder without an installation gets one. What the environment sets wins.
+
+    Raises: InstallationMissing, DatabaseUnavailable.
+    """
+    folder = folder.absolute()
+    if not make and not (folder / _SECRETS).exists():
+        raise InstallationMissing(f"There is no installation in {folder}.")
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(folder))
+        except AlreadyRunning:
+            is_ours = False
+        else:
+            is_ours = True
+        made = read_secrets(folder)
+        keys = os.environ.get(environment_name("secret_keys")) or made.secret_keys
+        if outside := os.environ.get(environment_name("database_url")):
+            yield Opened(outside, keys)
+            return
+        server = EmbeddedPostgres(folder / "postgres")
+        if is_ours:
+            stack.enter_context(server.running())
+            url = prepare_database(server, made.database_password)
+        else:
+            server.find_running()
+            server.wait_until_ready(timeout_seconds=10)
+            url = server.url(user=LOGIN, password=made.database_password, database=DATABASE)
+        yield Opened(url, keys)
 
 
 def environment_of(values: Mapping[str, object]) -> dict[str, str]:

@@ -111,6 +111,17 @@ class EmbeddedPostgres:
             self._make_cluster()
         self.port = self._choose_port()
 
+    def find_running(self) -> None:
+        """Take over the address of a server that somebody else runs on this cluster.
+
+        Raises: DatabaseUnavailable when there never was one.
+        """
+        self._move_within_reach()
+        try:
+            self.port = int((self.folder / "port").read_text())
+        except (OSError, ValueError) as error:
+            raise DatabaseUnavailable(f"No database was ever started in {self.folder}.") from error
+
     def command(self) -> list[str]:
         """Return the command that runs the server in the foreground, after `prepare()`."""
         options = {

@@ -1,0 +1,56 @@
+"""What every command stands on: which installation is meant, and its database."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from partnerhub import settings as settings_module
+from partnerhub.demo import installation
+from partnerhub.demo.installation import Opened
+from partnerhub.identity.schemas import Actor, ActorKind
+from partnerhub.kit.database import Database
+
+ACTOR = Actor(kind=ActorKind.OPERATOR, id="command-line", name=f"command line ({getpass.getuser()})")
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option(help="Data folder of an installation that `partnerhub run` made; else the settings count."),
+]
+
+
+@contextmanager
+def located(data_dir: Path | None, *, make: bool = False) -> Iterator[Opened]:
+    """Give where the database is: of the settings, or of a data folder, whose server is started if need be.
+
+    Raises: SettingsWrong, InstallationMissing, DatabaseUnavailable.
+    """
+    if data_dir is None:
+        settings = settings_module.load()
+        yield Opened(settings.database_url, settings.secret_keys)
+        return
+    with installation.opened(data_dir, make=make) as found:
+        yield found
+
+
+@asynccontextmanager
+async def opened(data_dir: Path | None) -> AsyncIterator[Database]:
+    """Give the open database. Raises: as `located`; DatabaseAway."""
+    with located(data_dir) as place:
+        database = Database(place.database_url, name="command line", max_size=2)
+        await database.open()
+        try:
+            yield database
+        finally:
+            await database.close()
+
+
+def complete(work: Coroutine[Any, Any, None]) -> None:
+    """Run a command's work to its end."""
+    asyncio.run(work)
