@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import io
@@ -72,6 +73,19 @@ async def test_a_large_upload_is_streamed_and_metas_refusal_comes_back(stage: St
     assert answer.error["type"] == "OAuthException"
     as_json = await stage.client.call("POST", "/media", json={"file": "x"})
     assert (as_json.status, as_json.error["type"]) == (400, "GatewayException")
+
+
+async def test_an_upload_that_is_announced_too_large_is_refused_at_once(stage: Stage) -> None:
+    url = urlsplit(stage.client.url)
+    reader, writer = await asyncio.open_connection(url.hostname, url.port)
+    writer.write(
+        f"POST /media HTTP/1.1\r\nHost: x\r\nD360-API-KEY: {stage.client.key}\r\n"
+        "Content-Length: 999999999\r\nContent-Type: multipart/form-data; boundary=x\r\n\r\n".encode()
+    )
+    async with asyncio.timeout(5):
+        assert (await reader.readline()).startswith(b"HTTP/1.1 413")
+    writer.close()
+    await writer.wait_closed()
 
 
 async def test_an_incoming_picture_can_be_fetched(stage: Stage) -> None:

@@ -92,6 +92,8 @@ class Request:
 
     async def stream(self, limit: int) -> AsyncIterator[bytes]:
         """Yield the body as it comes. Raises: BodyTooLarge, ClientGone."""
+        if (self.length or 0) > limit:
+            raise BodyTooLarge(f"The body may have {limit} bytes at most.")
         async for piece in self._pieces(await self.receive(), limit):
             yield piece
 
