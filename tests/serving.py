@@ -19,10 +19,18 @@ class _Server(uvicorn.Server):
         await self._serve(sockets)
 
 
-@asynccontextmanager
-async def serving(app: object, *, proxy_headers: bool = False) -> AsyncIterator[str]:
-    """Run the application, lifespan included, and give its address."""
+def free_listener() -> tuple[socket.socket, str]:
+    """Bind a free port, for applications that must know their address before they are made."""
     listener = socket.create_server(("127.0.0.1", 0))
+    return listener, f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@asynccontextmanager
+async def serving(
+    app: object, *, proxy_headers: bool = False, listener: socket.socket | None = None
+) -> AsyncIterator[str]:
+    """Run the application, lifespan included, and give its address; `listener` is closed at the end."""
+    listener = listener or free_listener()[0]
     server = _Server(
         uvicorn.Config(
             cast("ASGI3Application", app),

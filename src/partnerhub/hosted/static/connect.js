@@ -31,10 +31,12 @@
       business_id: data.business_id || "",
     };
     for (const [name, value] of Object.entries(values)) form.elements[name].value = value;
-    form.hidden = closed.hidden = true;
-    working.hidden = false;
     form.requestSubmit();
   };
+  form.addEventListener("submit", () => {
+    form.hidden = closed.hidden = true;
+    working.hidden = false;
+  });
   // Code and message come in either order; the code lives 30 seconds, so the message is not waited for long.
   const step = () => {
     if (!code) return;

@@ -1,0 +1,218 @@
+"""A tour of every page and state of the hub, for tests that must see them all and for pictures.
+
+A tour is an asynchronous generator of stops: the name of a state and the page that stands in it. Whoever
+follows it looks at the page and asks for the next stop; close it with `contextlib.aclosing`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import Any
+
+from playwright.async_api import Browser, Page, expect
+
+from tests.browser import Look, Visit
+from tests.factories import MadeMember, MadePartner, make_partner
+from tests.hub_sample import Sample
+from tests.hub_stage import DELIVERIES, HOME, INTEGRATION, HubStage
+from tests.identity.people import PASSWORD
+from tests.simulator import harness
+
+POPUP_WIDTH, POPUP_HEIGHT = 600, 920
+PIN = "246810"
+
+
+@dataclass(frozen=True)
+class Stop:
+    """One state of one page."""
+
+    name: str
+    page: Page
+
+
+async def tour_dashboard(
+    stage: HubStage, sample: Sample, browser: Browser, look: Look
+) -> AsyncGenerator[Stop, None]:
+    """Pass the pages of the Partner Hub."""
+    async with stage.visit(browser, HOME, look=look) as opened:
+        page = opened.page
+        yield Stop("sign-in", page)
+        await page.get_by_label("E-mail").fill(sample.owner.email)
+        await page.get_by_label("Password").fill("not the password")
+        await page.get_by_role("button", name="Sign in").click()
+        await expect(page.get_by_role("alert")).to_be_visible()
+        yield Stop("sign-in-refused", page)
+        await page.goto(f"{stage.url}/forgot-password")
+        yield Stop("forgot-password", page)
+    async with stage.visit(browser, HOME, member=sample.owner, look=look) as opened:
+        page = opened.page
+        for name, path in (
+            ("accounts", HOME),
+            ("accounts-none-match", f"{HOME}?q=nothing+like+it"),
+            ("account", f"{HOME}/{sample.main}"),
+            ("account-needs-action", f"{HOME}/{sample.channels['Iris Optics'].id}"),
+            ("account-webhook-broken", f"{HOME}/{sample.channels['Grove Mobility'].id}"),
+            ("deliveries", DELIVERIES),
+            ("deliveries-none-match", f"{DELIVERIES}?state=discarded"),
+            ("delivery", f"{DELIVERIES}/{sample.delivered}"),
+            ("delivery-unusual", f"{DELIVERIES}/{sample.unusual}"),
+            ("delivery-waiting", f"{DELIVERIES}/{sample.waiting}"),
+            ("delivery-failed", f"{DELIVERIES}/{sample.failed}"),
+            ("integration", INTEGRATION),
+            ("your-account", "/account"),
+            ("not-found", f"{HOME}/zzzzzzCH"),
+        ):
+            await page.goto(stage.url + path)
+            yield Stop(name, page)
+        async for stop in _press(stage, sample, page):
+            yield stop
+    async with stage.visit(browser, INTEGRATION, member=sample.member, look=look) as opened:
+        yield Stop("integration-member", opened.page)
+    async with stage.visit(browser, HOME, member=await _newcomer(stage), look=look) as opened:
+        yield Stop("accounts-empty", opened.page)
+        await opened.page.goto(stage.url + DELIVERIES)
+        yield Stop("deliveries-empty", opened.page)
+
+
+async def _press(stage: HubStage, sample: Sample, page: Page) -> AsyncGenerator[Stop, None]:
+    """Pass the states that a press of a button brings."""
+    await page.goto(f"{stage.url}{HOME}/{sample.channels['Kestrel Parcel'].id}")
+    await page.get_by_role("button", name="Create a new key").click()
+    await expect(page.get_by_text("Copy the key now.")).to_be_visible()
+    yield Stop("account-key-created", page)
+    await page.goto(stage.url + INTEGRATION)
+    await page.get_by_role("button", name="Send test").click()
+    await expect(page.locator("#test-result")).to_be_visible()
+    yield Stop("integration-test-ok", page)
+    good = await page.get_by_label("Partner webhook URL").input_value()
+    await _save(page, stage.receiver.url("/broken"))
+    await page.get_by_role("button", name="Send test").click()
+    await expect(page.get_by_text("The server failed with 500.")).to_be_visible()
+    yield Stop("integration-test-failed", page)
+    await _save(page, "https://my_host.example:8443/hook")
+    await expect(page.locator('[aria-invalid="true"]')).to_have_count(1)
+    yield Stop("integration-error", page)
+    await _save(page, good)
+
+
+async def _save(page: Page, url: str) -> None:
+    await page.get_by_label("Partner webhook URL").fill(url)
+    await page.get_by_role("button", name="Save changes").click()
+    await page.wait_for_load_state()
+
+
+async def _newcomer(stage: HubStage) -> MadeMember:
+    """Return the owner of a partner that has nothing yet."""
+    partner = await make_partner(stage.database, brand_name="Newcomer", redirect_url=None)
+    return await stage.person(partner=partner, name="Newcomer Owner")
+
+
+def popup_look(look: Look) -> Look:
+    """Return the look at which a popup is seen: its own size on a desk, a phone's else."""
+    return Look(look.theme, min(look.width, POPUP_WIDTH))
+
+
+async def tour_popup(
+    stage: HubStage, partner: MadePartner, browser: Browser, look: Look
+) -> AsyncGenerator[Stop, None]:
+    """Pass the steps of the onboarding popup, with every way in which they can stop."""
+    email = f"ops-{look}@fjord.example"
+    link = f"/dashboard/app/{partner.id}?name=Fjord+Travel&email={email}&state=abc"
+    async with stage.visit(browser, link, look=popup_look(look)) as opened:
+        page = opened.page
+        if look.width > POPUP_WIDTH:
+            await page.set_viewport_size({"width": POPUP_WIDTH, "height": POPUP_HEIGHT})
+        yield Stop("popup-account", page)
+        await page.goto(page.url + "?mode=sign_in")
+        yield Stop("popup-sign-in", page)
+        await page.get_by_label("Password").fill("not the password")
+        await page.get_by_role("button", name="Sign in").click()
+        await expect(page.get_by_role("alert")).to_be_visible()
+        yield Stop("popup-sign-in-refused", page)
+        await page.goto(stage.url + link)
+        await sign_up(page, email=email, password="123456789012")
+        await expect(page.locator('[aria-invalid="true"]')).to_have_count(1)
+        yield Stop("popup-account-error", page)
+        await sign_up(page, email=email)
+        await expect(page.get_by_role("heading", name="Connect your number")).to_be_visible()
+        yield Stop("popup-connect", page)
+        number = f"+49 30 5551 {sum(map(ord, str(look))):04d}"
+        async for stop in _connect(stage, opened, number):
+            yield stop
+        await page.goto(f"{stage.url}/dashboard/app/{partner.id}?next=login")
+        await page.get_by_label("E-mail").fill(email)
+        await page.get_by_label("Password").fill(PASSWORD)
+        await page.get_by_role("button", name="Sign in").click()
+        await expect(page.get_by_role("heading", name="Numbers you have already")).to_be_visible()
+        yield Stop("popup-connect-known", page)
+        await page.goto(f"{stage.url}/dashboard/app/nobodyPA")
+        yield Stop("popup-stopped", page)
+
+
+async def _connect(stage: HubStage, opened: Visit, number: str) -> AsyncGenerator[Stop, None]:
+    """Pass what Meta's window leads to: left early, a PIN that is not known, the end."""
+    page = opened.page
+    dialog = await open_dialog(opened)
+    await dialog.get_by_test_id("cancel").click()
+    await expect(page.get_by_text("The window was closed before the end.")).to_be_visible()
+    yield Stop("popup-cancelled", page)
+    made = await stage.meta.admin(
+        "POST",
+        "/signups",
+        {
+            "app_id": harness.APP_ID,
+            "business": {"name": "Fjord Travel"},
+            "number": {"phone_number": number, "display_name": "Fjord Travel", "pin": PIN},
+        },
+    )
+    await page.reload()
+    # An answer without content leaves the page standing where a person waits.
+    await page.route("**/signup", lambda route: route.fulfill(status=204))
+    await report(page, made)
+    yield Stop("popup-working", page)
+    await page.unroute("**/signup")
+    await page.reload()
+    await report(page, made)
+    await expect(page.get_by_role("heading", name="Almost there")).to_be_visible()
+    yield Stop("popup-register-pin", page)
+    await page.get_by_label("Two-step verification PIN").fill(PIN)
+    await page.route("**/finish", lambda route: route.fulfill(status=204))
+    await page.get_by_role("button", name="Try again").click()
+    await expect(page.get_by_role("heading", name="Your number is connected")).to_be_visible()
+    yield Stop("popup-done", page)
+    await page.unroute("**/finish")
+
+
+async def sign_up(page: Page, *, email: str, password: str = PASSWORD, company: str = "Fjord Travel") -> None:
+    """Fill the sign-up form and send it."""
+    await page.get_by_label("Company name").fill(company)
+    await page.get_by_label("Your name").fill("Fjord Operations")
+    await page.get_by_label("E-mail").fill(email)
+    await page.get_by_label("Password").fill(password)
+    await page.get_by_label("I accept the terms of service.").check()
+    await page.get_by_role("button", name="Create account").click()
+
+
+async def open_dialog(opened: Visit) -> Page:
+    """Press the button that opens Meta's window, and return the window."""
+    button = opened.page.get_by_role("button", name="Continue with Facebook")
+    await expect(button).to_be_enabled()
+    async with opened.context.expect_page() as found:
+        await button.click()
+    dialog = await found.value
+    await expect(dialog.get_by_role("heading", name="Select your business")).to_be_visible()
+    return dialog
+
+
+async def report(page: Page, made: dict[str, Any]) -> None:
+    """Hand the page what Meta's window would: the code and the message of Embedded Signup."""
+    data = made["message"]["data"]
+    values = {"code": made["code"], "event": made["message"]["event"], **data}
+    await page.locator("form[action$='/signup']").evaluate(
+        """(form, values) => {
+          for (const [name, value] of Object.entries(values)) form.elements[name].value = value;
+          form.requestSubmit();
+        }""",
+        values,
+    )
