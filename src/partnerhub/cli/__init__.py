@@ -8,7 +8,7 @@ from __future__ import annotations
 import typer
 
 from partnerhub.app.telling import told
-from partnerhub.cli import people, prices, services, upkeep, wallets
+from partnerhub.cli import keys, people, prices, services, upkeep, wallets
 
 cli = typer.Typer(
     name="partnerhub", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
@@ -21,6 +21,7 @@ for name, group in (
     ("user", people.user),
     ("wallet", wallets.commands),
     ("rates", prices.commands),
+    ("keys", keys.commands),
 ):
     cli.add_typer(group, name=name)
 

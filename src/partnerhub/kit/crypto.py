@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+MARK_BYTES = 8
+"""How much of an envelope's beginning names its key; see `Keyring.marks`."""
 _NONCE_BYTES = 12
-_KEY_ID_BYTES = 8
 
 
 class SealBroken(RuntimeError):
@@ -38,7 +39,7 @@ class Keyring:
         if not keys or any(len(key) != 32 for key in keys):
             raise ValueError("A key ring needs at least one key, and keys have 32 bytes.")
         self._keys = [
-            _Key(hashlib.sha256(b"keyring:" + key).digest()[:_KEY_ID_BYTES], AESGCM(key)) for key in keys
+            _Key(hashlib.sha256(b"keyring:" + key).digest()[:MARK_BYTES], AESGCM(key)) for key in keys
         ]
 
     @classmethod
@@ -59,18 +60,19 @@ class Keyring:
 
         Raises: SealBroken.
         """
-        ident, nonce = sealed[:_KEY_ID_BYTES], sealed[_KEY_ID_BYTES : _KEY_ID_BYTES + _NONCE_BYTES]
+        ident, nonce = sealed[:MARK_BYTES], sealed[MARK_BYTES : MARK_BYTES + _NONCE_BYTES]
         for key in self._keys:
             if hmac.compare_digest(key.ident, ident):
                 try:
-                    return key.cipher.decrypt(nonce, sealed[_KEY_ID_BYTES + _NONCE_BYTES :], place.encode())
+                    return key.cipher.decrypt(nonce, sealed[MARK_BYTES + _NONCE_BYTES :], place.encode())
                 except InvalidTag as error:
                     raise SealBroken(f"The sealed value at {place} was changed or moved.") from error
         raise SealBroken(f"No key of the ring opens the sealed value at {place}.")
 
-    def is_current(self, sealed: bytes) -> bool:
-        """Say whether the newest key sealed this value; rotation re-seals the others."""
-        return hmac.compare_digest(self._keys[0].ident, sealed[:_KEY_ID_BYTES])
+    @property
+    def marks(self) -> list[bytes]:
+        """What the envelopes of each key begin with, newest first; no secret."""
+        return [key.ident for key in self._keys]
 
 
 def new_key() -> str:

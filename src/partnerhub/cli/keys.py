@@ -1,0 +1,57 @@
+"""Envelope keys: making one, and bringing everything that is sealed under the newest."""
+
+from __future__ import annotations
+
+import asyncio
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.progress import Progress as Bar
+
+from partnerhub.app import sealed
+from partnerhub.app.telling import console, errors
+from partnerhub.cli.means import DataDir, located
+from partnerhub.kit.crypto import Keyring, new_key
+from partnerhub.kit.database import Database
+
+commands = typer.Typer(no_args_is_help=True, help="Envelope keys, which seal every stored secret.")
+
+
+@commands.command("new")
+def make_key() -> None:
+    """Print a new envelope key; put it first in PARTNERHUB_SECRET_KEYS."""
+    console.print(new_key(), markup=False)
+
+
+@commands.command("rotate")
+def rotate_keys(data_dir: DataDir = None) -> None:
+    """Seal everything that older keys sealed with the newest; may be broken off and repeated."""
+    with located(data_dir) as place:
+        done = asyncio.run(_rotate(place.database_url, Keyring.from_text(place.secret_keys)))
+    console.print(f"{done.resealed} values are under the newest key now.")
+    for name in done.broken:
+        errors.print(f"  {name}: no key of the ring opens it", markup=False)
+    if done.broken:
+        errors.print(f"{len(done.broken)} values do not open and stay as they are (seal_broken)")
+        raise typer.Exit(1)
+
+
+async def _rotate(url: str, keyring: Keyring) -> sealed.Rotation:
+    database = Database(url, name="key rotation", max_size=2)
+    await database.open()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    try:
+        with Bar(*columns, console=console, transient=True) as bar:
+            task = bar.add_task("Looking for values under older keys", total=None)
+
+            def show(progress: sealed.Progress) -> None:
+                bar.update(
+                    task,
+                    description=progress.column.name,
+                    completed=progress.done,
+                    total=max(progress.total, progress.done),
+                )
+
+            return await sealed.rotate(database, keyring, on_progress=show)
+    finally:
+        await database.close()
