@@ -201,6 +201,21 @@ async def test_an_unknown_template_reserves_the_dearest_and_metas_refusal_frees_
     assert await figures(stage.database) == (FUNDS, 0, 0)
 
 
+async def test_a_group_is_reserved_for_all_the_members_it_can_have(stage: Stage) -> None:
+    await stage.meta.admin("PATCH", "/rules", {"statuses": False})
+    answer = await stage.client.send(
+        to="Y2FwaV9ncm91cDoxNzA1NTU1MDEzOToxMjAz",
+        recipient_type="group",
+        type="template",
+        template={"name": "news", "language": {"code": "en_US"}},
+    )
+    assert answer.status == 200, answer.body
+    # Nobody knows where its members live, so each counts as the dearest there is.
+    reserved = [charge.max_micros for charge in await charges(stage.database)]
+    assert reserved == [MARKETING] * 8
+    assert await held(stage) == 8 * MARKETING
+
+
 async def test_a_lost_answer_is_never_sent_again_and_its_status_adopts_the_reservation(stage: Stage) -> None:
     await stage.fault("reset_after", path="/*/messages", times=1)
     answer = await stage.client.send_template()

@@ -230,6 +230,23 @@ async def test_a_callback_that_came_before_its_number_is_delivered_once_the_numb
     assert [(row["wamid"], row["channel_id"]) for row in await desk.statuses()] == [("wamid.2", channel.id)]
 
 
+async def test_contacts_that_came_before_their_number_go_both_ways(
+    desk: Desk, routes: RouteBook, database: Database
+) -> None:
+    raw = post(
+        [change(value("109556", state_sync=[{"type": "contact", "action": "add"}]), "smb_app_state_sync")]
+    )
+    await desk.callbacks.take(raw)
+    await route_all(desk, routes)
+    await factories.make_channel(database, external_id="109556")
+    assert await route_waiting(database, routes) == 1
+    bodies = [json.loads(body) for body in await desk.bodies()]
+    assert {body.get("event", body.get("object")) for body in bodies} == {
+        "smb_app_state_sync",
+        "whatsapp_business_account",
+    }
+
+
 async def test_what_is_past_use_is_forgotten(desk: Desk, database: Database) -> None:
     await desk.callbacks.take(post([change({"event": "X"}, "account_update")], time=1))
     await forget_old(database)

@@ -42,6 +42,7 @@ class _Row:
     entry_id: str
     phone_number_id: str
     body: bytes
+    error: str | None
 
 
 class _Template(msgspec.Struct):
@@ -68,40 +69,46 @@ Sink = Callable[[Unit, _Row, bytes], Awaitable[str | None]]
 async def route_change(database: Database, routes: RouteBook, *, change_id: str) -> None:
     """Take one stored change to its owner and mark it handled; a change that was handled is left alone."""
     async with database.system() as unit:
-        row = await unit.fetch_one(
-            _Row,
-            "select id, field, entry_id, phone_number_id, body from meta_change"
-            " where id = %s and handled_at is null for update",
-            (change_id,),
-        )
-    if row is None:
-        return
-    live = await routes.by_phone(row.phone_number_id) if row.phone_number_id else None
+        phone = await unit.fetch_value("select phone_number_id from meta_change where id = %s", (change_id,))
+    live = await routes.by_phone(phone) if phone else None
     async with database.system() as unit:
-        problem = await _take(unit, row, live)
-        await _mark(unit, row, problem)
+        row = await _hold(unit, change_id)
+        if row is not None:
+            await _mark(unit, row, await _take(unit, row, live))
 
 
 async def route_waiting(database: Database, routes: RouteBook, *, limit: int = 200) -> int:
     """Deliver callbacks of numbers that were unknown when they came and are known now; return how many."""
     async with database.system() as unit:
-        rows = await unit.fetch_all(
-            _Row,
-            "select id, field, entry_id, phone_number_id, body from meta_change"
+        waiting = await unit.fetch_dicts(
+            "select id, phone_number_id from meta_change"
             " where handled_at is null and phone_number_id <> '' and error = 'unknown_number'"
             " and received_at > now() - %s and exists"
             " (select from channel where channel.external_id = meta_change.phone_number_id)"
             " order by received_at limit %s",
             (_WAIT_FOR_NUMBER, limit),
         )
-    for row in rows:
-        live = await routes.by_phone(row.phone_number_id)
+    delivered = 0
+    for each in waiting:
+        live = await routes.by_phone(each["phone_number_id"])
         if live is None:
             continue
         async with database.system() as unit:
-            await _deliver(unit, row, live)
-            await _mark(unit, row, None)
-    return len(rows)
+            row = await _hold(unit, each["id"])
+            if row is not None:
+                await _mark(unit, row, await _take(unit, row, live))
+                delivered += 1
+    return delivered
+
+
+async def _hold(unit: Unit, change_id: str) -> _Row | None:
+    """Return a change that is not handled, and keep it from others until the commit."""
+    return await unit.fetch_one(
+        _Row,
+        "select id, field, entry_id, phone_number_id, body, error from meta_change"
+        " where id = %s and handled_at is null for update",
+        (change_id,),
+    )
 
 
 async def forget_old(database: Database, *, seen_for: timedelta = timedelta(days=8)) -> None:
@@ -113,6 +120,11 @@ async def forget_old(database: Database, *, seen_for: timedelta = timedelta(days
 
 async def _take(unit: Unit, row: _Row, live: LiveRoute | None) -> str | None:
     value = _value(row.body)
+    if live is not None and row.field in NUMBER_FIELDS and row.error == "unknown_number":
+        # What its callback would have done, had it known the number.
+        await _deliver(unit, row, live)
+        if row.field not in _PARTNER_FIELDS:
+            return None
     if row.field in _PARTNER_FIELDS and live is not None:
         await _tell_partner(unit, row, live, value)
         return None
@@ -127,7 +139,7 @@ async def _take(unit: Unit, row: _Row, live: LiveRoute | None) -> str | None:
 
 
 async def _deliver(unit: Unit, row: _Row, live: LiveRoute) -> None:
-    """Do with a stored change what the callback does with one whose number it knows."""
+    """Give a change to its number's webhook, and its statuses to the settle loop."""
     envelope = read_envelope(row.body)
     await webhooks.accept_bodies(unit, [piece_for(live, envelope.changes, row.body)])
     if row.field in NUMBER_FIELDS:
