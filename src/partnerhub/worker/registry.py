@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from psycopg.errors import LockNotAvailable
+
 from partnerhub.billing import services as billing
 from partnerhub.channels import services as channels
 from partnerhub.channels.access import MetaAccess
@@ -106,7 +108,14 @@ def register_all(queue: Queue, means: Means) -> None:
 
 
 async def keep_days(db: Database) -> None:
-    """Make the partitions of the coming days and drop those past their retention."""
+    """Make the partitions of the coming days and drop those past their retention.
+
+    While something long reads the tables (a backup), old days stay: they are dropped at a later call.
+    """
     async with db.system() as unit:
         await unit.fetch_value("select make_partitions()")
-        await unit.fetch_value("select drop_partitions()")
+    try:
+        async with db.system() as unit:
+            await unit.fetch_value("select drop_partitions()")
+    except LockNotAvailable:
+        log.info("old days are dropped later", reason="somebody reads the tables")

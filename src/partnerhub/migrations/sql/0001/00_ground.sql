@@ -36,9 +36,11 @@ create table partitioned (
   storage    text not null default '' -- storage parameters of each day, which a parent cannot carry
 );
 
--- Makes the partitions of the coming days; runs at every start and once a day.
+-- Makes the partitions of the coming days; runs at every start and once an hour. Both this and the next lock
+-- the parent against everybody. Behind a long reader (a backup) they would wait, and all writers behind them:
+-- they give up instead, and are called again.
 create function make_partitions(days_ahead integer default 7) returns integer
-language plpgsql security definer set search_path = public set timezone = 'UTC' as $$
+language plpgsql security definer set search_path = public set timezone = 'UTC' set lock_timeout = '1s' as $$
 declare entry record; day date; name text; made integer := 0;
 begin
   perform pg_advisory_xact_lock(hashtext('make_partitions'));
@@ -58,7 +60,7 @@ end $$;
 
 -- Drops days that are older than the table's retention.
 create function drop_partitions() returns integer
-language plpgsql security definer set search_path = public set timezone = 'UTC' as $$
+language plpgsql security definer set search_path = public set timezone = 'UTC' set lock_timeout = '1s' as $$
 declare entry record; part record; dropped integer := 0;
 begin
   for entry in select table_name, keep_days from partitioned loop
