@@ -177,7 +177,7 @@ def test_a_full_host_blocks_its_lanes_and_frees_them_one_by_one() -> None:
     while any(under_way):
         job = under_way.pop(0)
         assert job is not None
-        ring.ended(job.lane, job.origin)
+        ring.ended(job)
         done += 1
         if (following := ring.next_job()) is not None:
             under_way.append(following)

@@ -45,7 +45,9 @@ class _Sender:
     def __init__(self, database: Database, keyring: Keyring, name: str) -> None:
         self.lease = uuid4()
         self.stock = Stock(CAPS)
-        self.turns = Turns(database, keyring, self.stock, name=name, takes=True, poll_seconds=0.0)
+        self.turns = Turns(
+            database, keyring, self.stock, name=name, author=name, takes=True, poll_seconds=0.0
+        )
         self.under_way: list[Job] = []
 
     def room(self, endpoint_id: UUID) -> int:
@@ -63,7 +65,6 @@ class _Sender:
         job = self.stock.next_job(0.0)
         if job is not None:
             job.started_at = moments.new()[1]
-            job.url = job.lane.facts.url if job.lane.facts else ""
             self.under_way.append(job)
         return job
 
@@ -151,6 +152,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         here = self.senders[sender]
         before = {row["id"]: row for row in self.do(self._rows())}
         results = list(here.stock.results)
+        here.turns.look_now()
         self.do(here.turns.take())
         after = {row["id"]: row for row in self.do(self._rows())}
         for result in results:
@@ -291,6 +293,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         for _ in range(200):
             await self._run("update delivery set due_at = now() where state = 'pending'")
             for sender in self.senders:
+                sender.turns.look_now()
                 await sender.turns.take()
                 while (job := sender.start()) is not None:
                     self.received[job.work.body] += 1

@@ -46,6 +46,9 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         return self.exists and self.enabled and self.breaker is not Breaker.OPEN
 
 
+_NOTHING_KNOWN = Facts(exists=False)
+
+
 class Change(Enum):
     """How an outcome moves the breaker."""
 
@@ -55,9 +58,9 @@ class Change(Enum):
 
 
 class Job:
-    """A delivery in hand: until when it is ours, and whether it probes a parked endpoint."""
+    """A delivery in hand: until when it is ours, whether it probes, and what it was begun with."""
 
-    __slots__ = ("deadline", "is_probe", "lane", "origin", "resent", "started_at", "url", "work")
+    __slots__ = ("deadline", "facts", "is_probe", "lane", "resent", "started_at", "work")
 
     def __init__(self, work: Handover, lane: Lane, *, is_probe: bool = False) -> None:
         self.work = work
@@ -65,8 +68,7 @@ class Job:
         self.deadline = work.lease_until
         self.is_probe = is_probe
         self.started_at: datetime | None = None
-        self.url = ""
-        self.origin = ""
+        self.facts = _NOTHING_KNOWN
         self.resent = False
 
 
@@ -247,15 +249,16 @@ class Ring:
             job = lane.pop()
             if job is None:
                 continue
-            job.origin = origin
+            job.facts = lane.facts
             lane.in_flight += 1
             self._under_way[origin] = self._under_way.get(origin, 0) + 1
             self.offer(lane)
             return job
         return None
 
-    def ended(self, lane: Lane, origin: str) -> None:
-        """Count a job of this lane as no longer under way."""
+    def ended(self, job: Job) -> None:
+        """Count a job as no longer under way."""
+        lane, origin = job.lane, job.facts.origin
         lane.in_flight -= 1
         left = self._under_way[origin] - 1
         if left:

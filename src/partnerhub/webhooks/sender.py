@@ -84,7 +84,13 @@ class Sender:
         self._http = http
         self._stock = Stock(caps or Caps())
         self._turns = Turns(
-            self._own, keyring, self._stock, name=name, takes=claims, poll_seconds=poll_seconds
+            self._own,
+            keyring,
+            self._stock,
+            name=name,
+            author=str(self.lease),
+            takes=claims,
+            poll_seconds=poll_seconds,
         )
         self._wake = asyncio.Event()
         self._context = contextvars.copy_context()
@@ -191,10 +197,8 @@ class Sender:
             self._begin(job)
 
     def _begin(self, job: Job) -> None:
-        facts, work = job.lane.facts, job.work
-        assert facts is not None
+        facts, work = job.facts, job.work
         job.started_at = moments.new()[1]
-        job.url = facts.url
         try:
             future = self._http.start(
                 "POST",
@@ -208,7 +212,9 @@ class Sender:
                 max_body_bytes=MAX_ANSWER_BYTES,
                 repeatable=job.resent,
             )
-        except HubError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the job must come to an end
+            if not isinstance(error, HubError):
+                _log.exception("webhook_exchange_broke", delivery_id=str(work.id))
             # Never from inside the loop over jobs: an outcome may start others.
             asyncio.get_running_loop().call_soon(self._end, job, outcomes.of_error(error))
             return
@@ -255,6 +261,10 @@ class Sender:
             except psycopg.Error as error:
                 _log.error("webhook_turn_refused", sender=self.name, sqlstate=error.sqlstate)
                 await self._salvage()
+            except Exception:  # noqa: BLE001 - see below
+                # A mistake of ours in one turn must not end delivery for as long as the process lives.
+                _log.exception("webhook_turn_broke", sender=self.name)
+                await asyncio.sleep(_AWAY_SECONDS[-1])
 
     async def _rest(self) -> None:
         """Wait until something is to be written or taken, and a moment longer for company."""
@@ -305,7 +315,7 @@ class Sender:
             await asyncio.sleep(_AWAY_SECONDS[min(failures, len(_AWAY_SECONDS) - 1)])
 
     def _hear(self, payload: str) -> None:
-        """Take a notice: `due <endpoint>`, `endpoint <endpoint> [sender]` or `keys <partner>`."""
+        """Take a notice: `due <endpoint>`, `endpoint <endpoint> [sender's lease]` or `keys <partner>`."""
         kind, _, rest = payload.partition(" ")
         subject, _, author = rest.partition(" ")
         match kind:
@@ -314,7 +324,7 @@ class Sender:
             case "endpoint":
                 endpoint_id = UUID(subject)
                 self._turns.expect_parked(endpoint_id)
-                if author != self.name:
+                if author != str(self.lease):
                     self._stock.doubt(endpoint_id)
             case "keys":
                 self._stock.doubt_partner(subject)

@@ -73,7 +73,7 @@ def _failed(result: Result, job: Job, outcome: Outcome, at: datetime) -> Move | 
         lane.disable()
         result.state = DeliveryState.PARKED
         result.delay = None
-        return Move(job, None, gone_url=job.url)
+        return Move(job, None, gone_url=job.facts.url)
     change = lane.note_failure(work.id, is_probe=job.is_probe)
     if change is Change.PROBE_FAILED:
         result.state = DeliveryState.PARKED
@@ -115,7 +115,7 @@ def _log_attempt(result: Result, job: Job, outcome: Outcome) -> None:
     timings = outcome.timings
     result.attempts = result.number = min(job.work.attempts + 1, 32767)
     result.tried_at = job.started_at
-    result.url = job.url
+    result.url = job.facts.url
     result.is_probe = job.is_probe
     result.status = outcome.status
     result.error = outcome.error

@@ -96,14 +96,14 @@ class Stock:
             if job.deadline > now:
                 self.in_flight += 1
                 return job
-            self.ring.ended(job.lane, job.origin)
+            self.ring.ended(job)
             self._let_go(job)
         return None
 
     def ended(self, job: Job) -> None:
         """Count a job as no longer under way."""
         self.in_flight -= 1
-        self.ring.ended(job.lane, job.origin)
+        self.ring.ended(job)
 
     def settle(self, job: Job, outcome: Outcome, *, at: datetime) -> Settled:
         """Keep an outcome until it is written; where it opens the breaker, the waiting jobs are parked."""

@@ -99,7 +99,7 @@ class _Reply:
 
 
 class Turns:
-    """Takes turns for one sender; `name` goes into the attempt log."""
+    """Takes turns for one sender; `name` goes into the attempt log, `author` marks its own notices."""
 
     def __init__(
         self,
@@ -108,6 +108,7 @@ class Turns:
         stock: Stock,
         *,
         name: str,
+        author: str,
         takes: bool,
         poll_seconds: float,
     ) -> None:
@@ -116,6 +117,7 @@ class Turns:
         self._keyring = keyring
         self._stock = stock
         self._name = name
+        self._author = author
         self._poll_seconds = poll_seconds
         self.takes = takes
         self.agenda = Agenda()
@@ -185,7 +187,7 @@ class Turns:
                 except psycopg.OperationalError:
                     raise
                 except psycopg.Error as error:
-                    # Not the error itself: it quotes the row, and the row holds what a receiver answered.
+                    # Not the error itself: it quotes the row, which holds what a receiver answered.
                     _log.error("webhook_outcome_refused", delivery_id=str(result.id), sqlstate=error.sqlstate)
             self._stock.written([result])
 
@@ -314,7 +316,7 @@ class Turns:
     async def _tell_moves(self, unit: Unit, plan: _Plan) -> None:
         """Let the other senders know whose breaker moved."""
         for endpoint_id in {move.job.work.endpoint_id for move in plan.moves} | set(plan.well):
-            await unit.notify(CHANNEL, f"endpoint {endpoint_id} {self._name}")
+            await unit.notify(CHANNEL, f"endpoint {endpoint_id} {self._author}")
 
     # --- what came of it ----------------------------------------------------------------------------------
 
