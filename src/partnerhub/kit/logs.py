@@ -41,7 +41,10 @@ def configure(*, process: str, level: str = "info", readable: bool = False) -> N
         _drop_secrets,
     ]
     renderer = (
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        # Its own tracebacks show local variables: passwords, keys and tokens among them.
+        structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
         if readable
         else structlog.processors.JSONRenderer()
     )
