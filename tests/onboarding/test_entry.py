@@ -101,3 +101,19 @@ def test_the_partners_origin_and_listed_ones_are_taken() -> None:
 def test_any_query_is_read(query: bytes) -> None:
     entry = read_entry(query)
     assert entry.number.isascii()
+
+
+@pytest.mark.parametrize(
+    ("given_url", "kept"),
+    [
+        (
+            "https://x.example/caf\u00e9?a=\u20ac#\u4e2d",
+            "https://x.example/caf%C3%A9?a=%E2%82%AC&{}#%E4%B8%AD",
+        ),
+        ("https://x.example/a%20b?c=%E2%82%AC&d=[1]", "https://x.example/a%20b?c=%E2%82%AC&d=[1]&{}"),
+    ],
+)
+def test_a_redirect_fits_into_a_header_and_is_never_escaped_twice(given_url: str, kept: str) -> None:
+    there = redirect_with(given_url, client_id="aCL", channel_ids=["bCH", "cCH"], revoked_ids=[], state="")
+    assert there == kept.format("client=aCL&channels=[bCH,cCH]")
+    assert there.isascii()

@@ -9,6 +9,7 @@ Source: `360dialog-connect-button` 0.7–1.0.2 and the public demo page, read 20
 from __future__ import annotations
 
 import re
+import string
 from dataclasses import dataclass
 from urllib.parse import quote, unquote, unquote_plus, urlsplit, urlunsplit
 
@@ -126,7 +127,9 @@ def redirect_with(
     if state:
         added.append(f"state={quote(state, safe='')}")
     query = "&".join(([parts.query] if parts.query else []) + added)
-    return urlunsplit((parts.scheme, parts.netloc, parts.path or "/", query, parts.fragment))
+    target = urlunsplit((parts.scheme, parts.netloc, parts.path or "/", query, parts.fragment))
+    # A header holds ASCII; what was sent unescaped beyond that is escaped as a browser would, and no more.
+    return quote(target, safe=string.punctuation)
 
 
 def is_allowed_redirect(redirect_url: str, *, configured: str | None, extra_origins: frozenset[str]) -> bool:
