@@ -132,3 +132,12 @@ def test_unknown_members_always_pass_through(extra: dict[str, object], with_prod
 def test_a_recipient_has_one_spelling(written: str, read: str) -> None:
     assert canonical(written) == read
     assert canonical(read) == read
+
+
+@pytest.mark.parametrize("kind", ["TEMPLATE", "Template", " template "])
+def test_a_type_is_priced_as_graph_reads_it_whatever_its_case(kind: str) -> None:
+    raw = {"to": "1", "type": kind, "template": {"name": "n", "language": {"code": "de"}}}
+    message = read_send(json.dumps(raw).encode())
+    assert (message.type, message.template, message.language) == ("template", "n", "de")
+    group = read_send(json.dumps({"to": "g", "recipient_type": "GROUP", "type": "TEXT"}).encode())
+    assert (group.is_group, group.type) == (True, "text")

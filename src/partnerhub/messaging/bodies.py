@@ -72,7 +72,7 @@ def read_send(body: bytes) -> SendBody:
     if not to.strip():
         raise InvalidMessage("The parameter to is required.")
     # Meta reads a message without a type as text.
-    kind = parsed.type or ("text" if parsed.template is UNSET else "template")
+    kind = _word(parsed.type) or ("text" if parsed.template is UNSET else "template")
     name, language = _template(parsed.template) if kind == "template" else ("", "")
     return SendBody(
         forward=forward,
@@ -80,10 +80,15 @@ def read_send(body: bytes) -> SendBody:
         type=kind[:64].replace("\x00", ""),
         to=to,
         recipient=canonical(to),
-        is_group=parsed.recipient_type == "group",
+        is_group=_word(parsed.recipient_type) == "group",
         template=name,
         language=language,
     )
+
+
+def _word(text: str | None) -> str:
+    """Return a word of Graph's as we spell it: where Graph takes `TEMPLATE`, the price must too."""
+    return (text or "").strip().lower()
 
 
 def _template(raw: Raw | UnsetType) -> tuple[str, str]:
