@@ -216,3 +216,24 @@ def test_a_thousand_updates_of_three_megabytes_are_read() -> None:
     assert len(envelope.changes) == 1_000
     part = [each for each in envelope.changes if each.phone_number_id == "3"]
     assert read_envelope(envelope.assemble(part)).changes[-1].text == part[-1].text
+
+
+def test_bytes_that_are_no_text_are_malformed_or_spoil_their_own_part_only() -> None:
+    with pytest.raises(Malformed):
+        read_envelope(b'{"\xff":1,"entry":[]}')
+    text = post(("w1", [change("1")])).replace(b'"w1"', b'"\xff"')
+    (found,) = read_envelope(text).changes
+    assert (found.entry_id, found.phone_number_id) == ("", "1")
+
+
+def test_odd_digits_and_zero_characters_of_a_status_are_survived() -> None:
+    statuses = (
+        '[{"id":"wamid.1","status":"failed","timestamp":"1760000000","errors":[{"code":"\u00b2"}],'
+        '"pricing":{"category":"a\\\\u0000","type":"regu\\u0000lar"}}]'
+    )
+    text = post(("w1", [change("1").replace('"messages":', f'"statuses":{statuses},"messages":')]))
+    (found,) = read_envelope(text).changes[0].statuses
+    assert found.error_code is None
+    assert found.pricing is not None
+    pricing = json.loads(found.pricing)
+    assert (pricing["category"], pricing["type"]) == ("a\\u0000", "regular")

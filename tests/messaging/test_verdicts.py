@@ -61,3 +61,9 @@ def test_an_answer_that_is_not_metas_is_judged_by_its_status(
 ) -> None:
     verdict = judge(status, body)
     assert (verdict.outcome, verdict.is_metas, verdict.wamid) == (outcome, is_metas, None)
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_an_answer_that_is_no_text_leaves_the_outcome_open(status: int) -> None:
+    verdict = judge(status, b'{"messages":[{"id":"wamid.\xff"}],"error":{"code":"\xff"}}')
+    assert (verdict.outcome, verdict.is_metas) == (Outcome.UNCLEAR, False)

@@ -22,6 +22,9 @@ _SURROGATE = re.compile(
     rb"(\\\\)|(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
 )
 
+# What reading JSON may end with: wrong syntax or type, bytes that are no UTF-8, nesting without end.
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 # Arrays whose members carry ids or times of their own, so that equal text means the same event.
 _IDENTIFIED = (
     "messages",
@@ -56,6 +59,9 @@ class _Pricing(msgspec.Struct):
     category: str | None = None
     pricing_model: str | None = None
     billable: bool | None = None
+
+
+_WORDS = ("type", "category", "pricing_model")
 
 
 class _Error(msgspec.Struct):
@@ -148,7 +154,7 @@ def read_envelope(text: bytes) -> Envelope:
             entry_id = _text(entry.get("id"))
             texts = msgspec.json.decode(entry["changes"], type=list[Raw])
             changes.extend(_change(index, entry_id, time, bytes(change)) for change in texts)
-    except (msgspec.DecodeError, KeyError, RecursionError) as error:
+    except (*_UNREADABLE, KeyError) as error:
         raise Malformed(f"The envelope is not as Meta sends it: {error}") from error
     if not changes:
         raise Malformed("The envelope holds no change.")
@@ -158,7 +164,7 @@ def read_envelope(text: bytes) -> Envelope:
 def _members(text: bytes) -> dict[str, Raw]:
     try:
         return msgspec.json.decode(text, type=dict[str, Raw])
-    except (msgspec.DecodeError, RecursionError) as error:
+    except _UNREADABLE as error:
         raise Malformed(f"Not a JSON object: {error}") from error
 
 
@@ -207,7 +213,7 @@ def _lenient(text: bytes) -> dict[str, Raw]:
     """Return the members of an object; of anything else none, so that one odd change spoils no other."""
     try:
         return msgspec.json.decode(text, type=dict[str, Raw])
-    except msgspec.DecodeError:
+    except _UNREADABLE:
         return {}
 
 
@@ -217,7 +223,7 @@ def _text(raw: Raw | None) -> str:
         return ""
     try:
         value = msgspec.json.decode(raw, type=str | int)
-    except msgspec.DecodeError:
+    except _UNREADABLE:
         return ""
     return str(value).replace("\x00", "")
 
@@ -225,7 +231,7 @@ def _text(raw: Raw | None) -> str:
 def _phone_number_id(value: bytes) -> str:
     try:
         metadata = msgspec.json.decode(value, type=_Value).metadata
-    except msgspec.DecodeError:
+    except _UNREADABLE:
         return ""
     return str(metadata.phone_number_id).replace("\x00", "") if metadata else ""
 
@@ -233,7 +239,7 @@ def _phone_number_id(value: bytes) -> str:
 def _statuses(value: bytes) -> tuple[tuple[StatusUpdate, ...], int]:
     try:
         raws: Sequence[Raw] = msgspec.json.decode(value, type=_Statuses).statuses or ()
-    except msgspec.DecodeError:
+    except _UNREADABLE:
         return (), 1
     found: list[StatusUpdate] = []
     unreadable = 0
@@ -241,7 +247,7 @@ def _statuses(value: bytes) -> tuple[tuple[StatusUpdate, ...], int]:
         try:
             status = msgspec.json.decode(raw, type=_Status)
             at = _moment(status.timestamp)
-        except (msgspec.DecodeError, ValueError, OverflowError, OSError):
+        except (*_UNREADABLE, ValueError, OverflowError, OSError):
             unreadable += 1
             continue
         if status.type == "call":
@@ -259,14 +265,14 @@ def _update(status: _Status, at: datetime) -> StatusUpdate:
         recipient=_clean(recipient),
         status=_clean(status.status),
         at=at,
-        pricing=_clean_bytes(msgspec.json.encode(status.pricing)) if status.pricing else None,
+        pricing=_clean_pricing(status.pricing) if status.pricing else None,
         error_code=_code(status.errors),
     )
 
 
 def _code(errors: list[_Error] | None) -> int | None:
     text = str(errors[0].code) if errors else ""
-    return int(text) if text.isdigit() and len(text) < 10 else None
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
 def _moment(timestamp: str | int) -> datetime:
@@ -279,8 +285,9 @@ def _clean(text: str) -> str:
     return text.replace("\x00", "")
 
 
-def _clean_bytes(text: bytes) -> bytes:
-    return text.replace(b"\\u0000", b"")
+def _clean_pricing(pricing: _Pricing) -> bytes:
+    words = {name: _clean(value) for name in _WORDS if (value := getattr(pricing, name)) is not None}
+    return msgspec.json.encode(msgspec.structs.replace(pricing, **words))
 
 
 def _object(members: dict[str, Raw], name: str, replacement: bytes) -> bytes:

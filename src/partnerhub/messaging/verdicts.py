@@ -53,7 +53,7 @@ def judge(status: int, body: bytes) -> Verdict:
     """Read Meta's answer to a send."""
     try:
         answer = msgspec.json.decode(body, type=_Answer)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         answer = None
     code = answer.error.code if answer is not None and answer.error is not None else None
     if 200 <= status < 300:
