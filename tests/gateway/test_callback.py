@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 
+from partnerhub.kit.crypto import Keyring
+from partnerhub.kit.database import Database
 from partnerhub.meta import sign_callback
-from tests.gateway.stage import CUSTOMER, Stage
+from tests.gateway.stage import CUSTOMER, Stage, staged
 from tests.messaging.stock import change, post, status, value
 from tests.simulator import harness
 from tests.simulator.harness import Answer, until
@@ -146,3 +149,26 @@ async def test_a_burst_is_delivered_whole_and_once(stage: Stage) -> None:
     assert {answer.status for answer in answers} == {200}
     await stage.receiver.wait_for(300, within=30)
     assert sorted(got.body for got in stage.receiver.got) == sorted(bodies)
+
+
+async def test_who_begins_a_body_and_never_ends_it_keeps_no_place_of_metas(
+    database: Database, keyring: Keyring
+) -> None:
+    async with staged(database, keyring, most_callbacks=2, callback_body_seconds=0.3) as stage:
+        address = urlsplit(stage.config.gateway_url)
+        writers = []
+        for _ in range(2):
+            _, writer = await asyncio.open_connection(address.hostname, address.port)
+            writer.write(b"POST /meta/webhook HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nx")
+            await writer.drain()
+            writers.append(writer)
+        try:
+            body = message(stage, "wamid.in1")
+            await until(lambda: _is_taken(stage, body))
+        finally:
+            for writer in writers:
+                writer.close()
+
+
+async def _is_taken(stage: Stage, body: bytes) -> bool:
+    return (await take(stage, body)).status == 200
