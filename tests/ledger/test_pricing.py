@@ -10,12 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from partnerhub.kit.database import Database
 from partnerhub.kit.money import Micros
 from partnerhub.ledger.errors import RateMissing
+from partnerhub.ledger.gate import Gate
 from partnerhub.ledger.pricing import Prices, category_of, local_day
 from partnerhub.ledger.recipients import normalise
 from partnerhub.ledger.schemas import Category, Market, MetaRule, PriceRule, Rate, RuleOp
-from tests.ledger.stock import BERLIN, order, status, utc
+from tests.ledger.stock import BERLIN, charges, order, settle, status, utc
 
 START, OCTOBER = date(2025, 7, 1), date(2026, 10, 1)
 NOVEMBER = utc("2026-11-20T12:00:00")
@@ -280,3 +282,17 @@ def test_one_tier_holds_for_every_count(count: int) -> None:
     assert Prices(prices.rates, PRICES.markets, PRICES.meta_rules).quote(
         order(category=Category.UTILITY), NOVEMBER
     ).max_micros == Micros(100)
+
+
+@pytest.mark.parametrize("names", [("delivered", "read"), ("read", "delivered")])
+async def test_the_first_delivery_of_a_batch_decides_the_day_whichever_stands_first(
+    database: Database, gate: Gate, names: tuple[str, ...]
+) -> None:
+    sent = order()
+    await gate.reserve(sent)
+    await gate.bind(sent.partner_id, sent.key, "w1")
+    # Berlin's midnight lies between the two.
+    moments = {"delivered": utc("2026-09-30T21:59:58"), "read": utc("2026-09-30T22:00:05")}
+    await settle(database, *[status("w1", name, at=moments[name]) for name in names])
+    (charge,) = await charges(database)
+    assert charge.price_micros == 110_000

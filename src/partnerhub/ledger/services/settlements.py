@@ -106,8 +106,9 @@ async def release_stale(
 
 
 def _collapse(settlements: Iterable[Settlement]) -> list[tuple[str, Settlement]]:
-    """Keep one outcome for each message and participant: delivered over failed over sent.
+    """Keep one outcome for each message and participant: delivered over failed over sent, the earlier first.
 
+    The day of the first delivery decides the price, and read may stand before delivered in a batch.
     The price class may have come with another status than the first delivered one: with `sent`, or with
     only one of delivered and read.
     """
@@ -118,7 +119,7 @@ def _collapse(settlements: Iterable[Settlement]) -> list[tuple[str, Settlement]]
             continue
         key = (status.wamid, status.participant)
         before = kept.get(key)
-        if before is None or _RANK[outcome] > _RANK[before[0]]:
+        if before is None or (-_RANK[outcome], status.at) < (-_RANK[before[0]], before[1].at):
             kept[key] = (outcome, _with_pricing_of(status, None if before is None else before[1]))
         else:
             kept[key] = (before[0], _with_pricing_of(before[1], status))
