@@ -10,6 +10,7 @@ import pytest
 from playwright.async_api import Browser
 
 from tests.browser import chromium
+from tests.kit.http.test_tls import authority
 from tests.simulator.harness import CONFIG, Meta, Receiver, Shop, in_thread, listening, seed_shop
 
 
@@ -46,6 +47,9 @@ async def shop(meta: Meta) -> Shop:
 def data_file(tmp_path: Path) -> Path:
     """A data file that survives a restart."""
     return tmp_path / "simulator.db"
+
+
+__all__ = ["authority"]
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 import socket
+import ssl
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -233,15 +234,15 @@ def in_thread(config: SimulatorConfig) -> Iterator[str]:
 
 
 @asynccontextmanager
-async def listening() -> AsyncIterator[Receiver]:
+async def listening(tls: ssl.SSLContext | None = None) -> AsyncIterator[Receiver]:
     """Serve a webhook receiver on a free port."""
     found = Receiver("")
     app = web.Application()
     app.router.add_route("*", "/{tail:.*}", found.handle)
     runner = web.AppRunner(app, shutdown_timeout=1.0)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    found.url = f"http://127.0.0.1:{runner.addresses[0][1]}/webhook"
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
+    found.url = f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}/webhook"
     try:
         yield found
     finally:
@@ -280,20 +281,25 @@ async def seed_shop(meta: Meta, **number: Any) -> Shop:
     )
 
 
-async def subscribe(meta: Meta, receiver: Receiver, fields: str = "") -> None:
-    """Point the app's webhook at the receiver, for every field unless told otherwise."""
-    names = fields or (
-        "messages,message_template_status_update,template_category_update,account_update,security,"
-        "phone_number_quality_update,phone_number_name_update,message_template_quality_update"
-    )
-    answer = await meta.post(
+async def try_to_subscribe(meta: Meta, receiver: Receiver, fields: str) -> Answer:
+    """Ask Graph to point the app's webhook at the receiver."""
+    return await meta.post(
         f"/{APP_ID}/subscriptions",
         token=f"{APP_ID}|{APP_SECRET}",
         params={
             "object": "whatsapp_business_account",
             "callback_url": receiver.url,
             "verify_token": VERIFY_TOKEN,
-            "fields": names,
+            "fields": fields,
         },
     )
+
+
+async def subscribe(meta: Meta, receiver: Receiver, fields: str = "") -> None:
+    """Point the app's webhook at the receiver, for every field unless told otherwise."""
+    names = fields or (
+        "messages,message_template_status_update,template_category_update,account_update,security,"
+        "phone_number_quality_update,phone_number_name_update,message_template_quality_update"
+    )
+    answer = await try_to_subscribe(meta, receiver, names)
     assert answer.status == 200, answer.body

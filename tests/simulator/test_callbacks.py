@@ -12,7 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
+from cryptography.hazmat.primitives import serialization
 
+from tests.kit.http.test_tls import Authority
 from tests.simulator.harness import (
     APP_ID,
     APP_SECRET,
@@ -21,9 +23,11 @@ from tests.simulator.harness import (
     Meta,
     Receiver,
     Shop,
+    listening,
     running,
     seed_shop,
     subscribe,
+    try_to_subscribe,
     until,
 )
 
@@ -49,6 +53,24 @@ async def test_non_ascii_is_signed_in_metas_escaped_form(meta: Meta, shop: Shop,
     await until(lambda: len(receiver.messages) == 1)
     assert b"Gr\\u00fc\\u00dfe \\u20ac" in receiver.bodies[0]
     assert receiver.signatures_ok == [True]
+
+
+async def test_an_https_receiver_is_verified(authority: Authority) -> None:
+    ca_file = authority.folder / "ca.pem"
+    ca_file.write_bytes(authority.certificate.public_bytes(serialization.Encoding.PEM))
+    for trusted in (None, ca_file):
+        async with (
+            listening(tls=authority.serving("127.0.0.1")) as secure,
+            running(replace(CONFIG, callback_ca_file=trusted)) as meta,
+        ):
+            answer = await try_to_subscribe(meta, secure, "messages")
+            if trusted is None:
+                assert (answer.status, answer.error["code"]) == (400, 2200)
+                continue
+            shop = await seed_shop(meta)
+            await meta.admin("POST", "/faults", {"action": "drop"})
+            await meta.admin("POST", f"/numbers/{shop.number_id}/inbound", {"from": "4915", "text": "hi"})
+            await until(lambda: len(secure.messages) == 1)
 
 
 async def test_a_restart_keeps_assets_rules_time_and_debts(data_file: Path, receiver: Receiver) -> None:

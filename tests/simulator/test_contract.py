@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis import Case
 from schemathesis.checks import not_a_server_error
+from schemathesis.schemas import BaseSchema
 from schemathesis.specs.openapi.checks import response_schema_conformance
 
 from tests.simulator.harness import CONFIG, SYSTEM_TOKEN, Json, Meta, Shop, in_thread
@@ -176,6 +177,12 @@ def test_the_overlay_still_bites() -> None:
 
 
 @pytest.fixture(scope="module")
+def generated() -> BaseSchema:
+    """The mended specification, ready to generate from."""
+    return schemathesis.openapi.from_dict(load())
+
+
+@pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     """A simulator of this module's own: its state lasts over all generated requests."""
     with in_thread(CONFIG) as url:
@@ -225,9 +232,9 @@ def path_values(address: str) -> Json:
 
 @pytest.mark.parametrize(("method", "path"), ALLOWED, ids=str)
 def test_generated_requests_never_break_the_simulator(
-    address: str, path_values: Json, method: str, path: str
+    address: str, path_values: Json, generated: BaseSchema, method: str, path: str
 ) -> None:
-    operation = schemathesis.openapi.from_dict(load())[path][method.upper()]
+    operation = generated[path][method.upper()]
     statuses: set[int] = set()
 
     @settings(

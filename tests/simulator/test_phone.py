@@ -141,8 +141,8 @@ async def test_the_pages_are_accessible_and_fit_a_phone(meta: Meta, shop: Shop, 
     await meta.admin("POST", "/faults", {"action": "failed_status", "code": 131049})
     await meta.send(shop.number_id, CUSTOMER)
     chat = f"/phone/{CUSTOMER}?number={shop.number_id}"
-    for look in (LOOKS[0], LOOKS[3]):
-        for path in ("/", "/phone", f"/phone/{CUSTOMER}", chat):
+    for look, paths in ((LOOKS[0], ("/", chat)), (LOOKS[3], ("/", "/phone", f"/phone/{CUSTOMER}", chat))):
+        for path in paths:
             async with visit(browser, meta.url + path, look=look) as opened:
                 if path == chat:
                     await expect(opened.page.get_by_role("button", name="Evening")).to_be_visible()

@@ -250,3 +250,17 @@ async def test_another_origin_may_not_drive_the_admin_api(meta: Meta) -> None:
         f"{meta.url}/simulator/reset", headers={"Origin": "https://evil.example"}
     ) as answer:
         assert answer.status == 403
+    # Nor under a name of its own that leads here.
+    rebound = {"Origin": "http://evil.example", "Host": "evil.example"}
+    async with meta.session.post(f"{meta.url}/simulator/reset", headers=rebound) as answer:
+        assert answer.status == 403
+    async with meta.session.get(f"{meta.url}/me", headers={"Host": "graph.facebook.com"}) as answer:
+        assert answer.status == 401
+
+
+async def test_only_allowed_domains_open_the_dialog(meta: Meta) -> None:
+    await meta.admin("PUT", "/apps", {"id": APP_ID, "allowed_domains": ["https://acme.example"]})
+    for origin, status in (("https://acme.example", 200), ("https://other.example", 400)):
+        query = {"client_id": APP_ID, "origin": origin}
+        async with meta.session.get(f"{meta.url}/v25.0/dialog/oauth", params=query) as answer:
+            assert answer.status == status

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 from litestar import Litestar, MediaType, Request, Response, Router, get
@@ -64,13 +65,22 @@ def _error(
     return Response(msgspec.json.encode(body), status_code=status, media_type=MediaType.JSON)
 
 
-def _is_foreign(scope: Any) -> bool:  # Any: ASGI's own untyped protocol
-    """Return whether a page of another origin asks for a change; curl and tests send no Origin."""
+_OWN_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+
+def _is_foreign(scope: Any, public_host: str) -> bool:  # Any: ASGI's own untyped protocol
+    """Return whether a page of another origin asks, directly or under a name of its own that leads here.
+
+    Curl and tests send no Origin; Graph's own paths answer under every name.
+    """
+    headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+    host = headers.get(b"host", "")
+    if host.rpartition(":")[0] not in _OWN_NAMES and host not in {*_OWN_NAMES, public_host}:
+        return True
     if scope["method"] in {"GET", "HEAD", "OPTIONS"}:
         return False
-    headers = dict(scope["headers"])
     origin = headers.get(b"origin")
-    return origin is not None and origin.split(b"://")[-1] != headers.get(b"host")
+    return origin is not None and origin.split("://")[-1] != host
 
 
 class SimulatorApp:
@@ -78,6 +88,7 @@ class SimulatorApp:
 
     def __init__(self, config: SimulatorConfig) -> None:
         self.simulator = Simulator(config)
+        self._public_host = urlsplit(config.public_url).netloc
         self._pages = Litestar(
             route_handlers=[
                 healthz,
@@ -105,7 +116,7 @@ class SimulatorApp:
             if page is None:
                 await dispatch.serve(self.simulator, scope, receive, send)
                 return
-            if _is_foreign(scope):
+            if _is_foreign(scope, self._public_host):
                 await send({"type": "http.response.start", "status": 403, "headers": []})
                 await send({"type": "http.response.body", "body": b"Another origin may not do this."})
                 return

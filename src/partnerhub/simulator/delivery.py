@@ -38,14 +38,13 @@ class Sender:
     def __init__(self, config: SimulatorConfig) -> None:
         self._config = config
         self._session: aiohttp.ClientSession | None = None
+        ca_file = config.callback_ca_file
+        self._tls = ssl.create_default_context(cafile=str(ca_file) if ca_file is not None else None)
 
     def open(self) -> None:
         """Make the session; needs a running loop."""
-        context: ssl.SSLContext | bool = True
-        if self._config.callback_ca_file is not None:
-            context = ssl.create_default_context(cafile=str(self._config.callback_ca_file))
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30, ssl=context),
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30, ssl=self._tls),
             timeout=aiohttp.ClientTimeout(total=self._config.callback_timeout_seconds),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
@@ -87,7 +86,7 @@ class Sender:
         started = monotonic.perf_counter()
         try:
             _, writer = await asyncio.open_connection(
-                target.host, target.port, ssl=True if target.scheme == "https" else None
+                target.host, target.port, ssl=self._tls if target.scheme == "https" else None
             )
             head = (
                 f"POST {target.raw_path_qs} HTTP/1.1\r\nHost: {target.authority}\r\n"

@@ -343,8 +343,6 @@ class MessageState(msgspec.Struct, kw_only=True, omit_defaults=True):
     pricing: Json | None = None
     conversation: Json | None = None
     was_free_service: bool = False
-    in_entry_point: bool = False
-    addressed_by_user_id: bool = False
     priced: bool = False
     problem: str = ""
     """Code and reason once the message has failed."""

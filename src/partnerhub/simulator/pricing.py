@@ -45,7 +45,6 @@ def price(world: World, number: Number, waba: Waba, wa_id: str, state: MessageSt
         pricing = _pmp("regular", category)
     if rules.prices:
         state.pricing = pricing
-    state.in_entry_point = in_entry_point
     if rules.webhook_version < 24 or in_entry_point:
         state.conversation = _conversation(world, number, wa_id, str(pricing["category"]))
 

@@ -60,7 +60,6 @@ async def send(sim: Simulator, call: Call, number: Number, *, through_marketing:
         is_template=asked.template is not None,
         steps=[] if call.without_statuses else sim.lifecycle.plan(wa_id=asked.user.id, failure=failure),
         opaque=message.get("biz_opaque_callback_data"),
-        addressed_by_user_id=asked.by_user_id,
     )
     sim.lifecycle.accept(
         number=number,
