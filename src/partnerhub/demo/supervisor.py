@@ -8,7 +8,6 @@ itself is killed, the kernel ends its children.
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import json
 import os
 import signal
@@ -21,11 +20,11 @@ from typing import Any
 
 from partnerhub.kit import logs
 from partnerhub.kit.errors import HubError
+from partnerhub.kit.processes import end_with_parent
 
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 1.5
 _STABLE_AFTER_SECONDS = 10.0
-_PR_SET_PDEATHSIG = 1
 
 log = logs.get(__name__)
 
@@ -131,7 +130,7 @@ class Supervisor:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,  # Ctrl-C is for the supervisor, which then stops them in order
-                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+                preexec_fn=end_with_parent(),
                 **child.run_as,
             )
         self._processes[process.pid] = (child, process)
@@ -157,13 +156,6 @@ async def _end(child: Child, process: asyncio.subprocess.Process) -> None:
         log.warning("process did not stop and is killed", service=child.service, pid=process.pid)
         os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
-
-
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def _die_with_parent() -> None:
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def python(*arguments: str) -> list[str]:

@@ -26,6 +26,7 @@ from typing import Any
 import psycopg
 
 from partnerhub.kit.errors import Unavailable
+from partnerhub.kit.processes import end_with_parent
 
 SUPERUSER = "postgres"
 _UNPRIVILEGED_USERS = ("partnerhub", "postgres", "nobody")
@@ -189,7 +190,12 @@ class EmbeddedPostgres:
         self.wait_until_gone()
         log = (self.folder / "server.log").open("ab")
         process = subprocess.Popen(  # noqa: S603 - our own command
-            self.command(), stdout=log, stderr=log, start_new_session=True, **self.account.as_arguments()
+            self.command(),
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            preexec_fn=end_with_parent(),
+            **self.account.as_arguments(),
         )
         try:
             self.wait_until_ready()
