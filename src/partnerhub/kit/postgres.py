@@ -194,7 +194,7 @@ class EmbeddedPostgres:
             stdout=log,
             stderr=log,
             start_new_session=True,
-            preexec_fn=end_with_parent(),
+            preexec_fn=end_with_parent(),  # noqa: PLW1509 - one system call, see there
             **self.account.as_arguments(),
         )
         try:
