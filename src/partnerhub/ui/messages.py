@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import cast
 
 from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_file
@@ -76,8 +75,7 @@ def extract(folder: Path) -> Catalog:
         if method is None or _SKIPPED & set(path.relative_to(folder).parts) or path.stem == "gallery":
             continue
         found = extract_from_file(method, path, keywords=DEFAULT_KEYWORDS, options=_OPTIONS)
-        # The published stubs describe an older shape of these tuples.
-        for _line, words, comments, context in cast("list[_Found]", found):
+        for _line, words, comments, context in found:
             place = (path.relative_to(folder.parent).as_posix(), 0)
             catalogue.add(words, locations=[place], auto_comments=comments, context=context)
     return catalogue
