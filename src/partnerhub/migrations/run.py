@@ -37,6 +37,13 @@ def newest() -> str:
     return head
 
 
+def knows(revision: str) -> bool:
+    """Say whether this release has the revision in its history."""
+    return any(
+        script.revision == revision for script in ScriptDirectory.from_config(_config("")).walk_revisions()
+    )
+
+
 def files() -> list[Path]:
     """Return every file that makes the schema; their hash names the tests' template database."""
     return sorted([*FOLDER.glob("versions/*.py"), *FOLDER.glob("sql/**/*.sql"), FOLDER / "roles.py"])
