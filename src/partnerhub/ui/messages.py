@@ -33,9 +33,6 @@ _SKIPPED = {"node_modules", "static", "locale", "gallery"}
 _HEADER_DATE = datetime(2026, 11, 20, tzinfo=UTC)
 
 
-_Found = tuple[int, str | tuple[str, ...], list[str], str | None]
-
-
 @dataclass(frozen=True)
 class Problem:
     """One thing that is wrong with a catalogue."""
