@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Final
 from uuid import UUID
 
 from partnerhub.channels.services import create_client
 from partnerhub.identity.errors import EmailTaken
 from partnerhub.identity.passwords import STANDARD, Passwords
 from partnerhub.identity.schemas import Actor, ActorKind
-from partnerhub.identity.services import check_password, create_user
+from partnerhub.identity.services import check_password, create_user, hit_limit
 from partnerhub.kit import clock
 from partnerhub.kit.database import Database, Unit
 from partnerhub.kit.errors import Invalid
 from partnerhub.onboarding import queries
 from partnerhub.onboarding.errors import AccountExists, StepWrong
 from partnerhub.onboarding.schemas import Run, Step
+
+_SIGN_UPS_AN_HOUR: Final = 60
+"""From one address; an agency may sit behind one with many clients."""
 
 
 class TermsNotAccepted(Invalid):
@@ -40,12 +44,18 @@ async def sign_up_client(
 ) -> Run:
     """Make the person and the client in one commit (`client_created`) and go on to the connection.
 
-    Raises: RunUnknown, StepWrong, TermsNotAccepted, AccountExists, EmailInvalid, PasswordWeak, ClientInvalid.
+    Raises: RunUnknown, StepWrong, TermsNotAccepted, AccountExists, EmailInvalid, PasswordWeak, ClientInvalid,
+    TooMany: sign-up tells whether an e-mail has an account, so nobody may ask it often.
     """
     if not accepts_terms:
         raise TermsNotAccepted(
             "Accept the terms of service to go on.", fields={"accepts_terms": "Needed to go on."}
         )
+    # A form may carry what PostgreSQL's text cannot.
+    company, person = company.replace("\x00", ""), person.replace("\x00", "")
+    async with db.system() as unit:
+        # In a commit of its own: attempts that fail count too.
+        await hit_limit(unit, key=f"sign-up@{ip}", limit=_SIGN_UPS_AN_HOUR, window_seconds=3_600)
     async with db.system() as unit:
         run = await _at_account(unit, run_id, browser_token)
         try:

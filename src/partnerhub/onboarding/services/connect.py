@@ -155,7 +155,7 @@ async def note_cancelled(
         run = await queries.get_run(unit, run_id=run_id, browser_token=browser_token)
         if run.step is not Step.CONNECT:
             return
-        words = " ".join(filter(None, (step, error_id, message)))[:500]
+        words = " ".join(filter(None, (step, error_id, message))).replace("\x00", "")[:500]
         await unit.execute(
             "update onboarding_run set error_code = 'signup_cancelled', error_message = %s, modified_at = %s"
             " where id = %s",
@@ -202,6 +202,9 @@ async def _store(connector: Connector, run: Run, partner: Partner, shared: _Shar
         raise SignupIncomplete("Meta did not say which phone number was shared.")
     business = account.owner_business_info or account.on_behalf_of_business_info
     async with connector.db.system() as unit:
+        step = await unit.fetch_value("select step from onboarding_run where id = %s for update", (run.id,))
+        if step != Step.CONNECT.value:
+            raise StepWrong("Another request has finished this step meanwhile.")
         known = await unit.fetch_value("select client_id from channel where external_id = %s", (number.id,))
         if known is None and not partner.allow_client_to_add_phone_no and await _has_numbers(unit, run):
             raise ClientMayNotAdd(f"{partner.brand_name} does not let clients add numbers by themselves.")
@@ -339,8 +342,10 @@ async def _remember(connector: Connector, run: Run, error: HubError) -> None:
     log.warning("onboarding stopped", run=str(run.id), code=error.code, step=run.step.value)
     async with connector.db.system() as unit:
         await unit.execute(
-            "update onboarding_run set error_code = %s, error_message = %s, modified_at = %s where id = %s",
-            (error.code, error.message[:500], clock.now(), run.id),
+            # Not over what a request beside this one, such as the form sent twice, has brought about.
+            "update onboarding_run set error_code = %s, error_message = %s, modified_at = %s"
+            " where id = %s and step = %s",
+            (error.code, error.message[:500].replace("\x00", ""), clock.now(), run.id, run.step.value),
         )
         if run.step is Step.REGISTER:
             for channel_id in run.channel_ids:

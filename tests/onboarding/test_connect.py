@@ -1,0 +1,131 @@
+"""Connecting against the simulator: what is sent twice, at once, or for a number that somebody else has."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
+
+import pytest
+from tests import factories
+from tests.identity.people import CHEAP, PASSWORD
+from tests.meta.conftest import client_of
+from tests.simulator import harness
+from tests.simulator.harness import Meta
+
+from partnerhub.kit.crypto import Keyring
+from partnerhub.kit.database import Database
+from partnerhub.kit.errors import HubError
+from partnerhub.kit.http import AddressPolicy, HttpClient
+from partnerhub.onboarding import queries
+from partnerhub.onboarding import services as onboarding
+from partnerhub.onboarding.entry import Entry
+from partnerhub.onboarding.errors import NumberTaken
+from partnerhub.onboarding.schemas import Run, SignupResult, Step
+from partnerhub.onboarding.services import Connector
+
+
+@pytest.fixture
+async def simulator() -> AsyncIterator[Meta]:
+    """Run a Meta."""
+    async with harness.running(harness.CONFIG) as running:
+        yield running
+
+
+@pytest.fixture
+async def connector(simulator: Meta, database: Database, keyring: Keyring) -> AsyncIterator[Connector]:
+    """Give what the flow works with."""
+    async with HttpClient(policy=AddressPolicy.TRUSTED) as http:
+        yield Connector(
+            db=database,
+            meta=client_of(simulator.url, http),
+            keyring=keyring,
+            app_id=harness.APP_ID,
+            system_token=harness.SYSTEM_TOKEN,
+        )
+
+
+async def open_run(database: Database, *, email: str) -> Run:
+    """Open a partner's link and sign up."""
+    partner = await factories.make_partner(database)
+    async with database.system() as unit:
+        started = await onboarding.start_run(
+            unit, partner_id=partner.id, entry=Entry(), browser_token="b" * 43
+        )
+    return await onboarding.sign_up_client(
+        database,
+        run_id=started.run_id,
+        browser_token="b" * 43,
+        company="Acme",
+        person="Ann",
+        email=email,
+        password=PASSWORD,
+        accepts_terms=True,
+        locale="en",
+        ip="192.0.2.1",
+        user_agent="test",
+        passwords=CHEAP,
+    )
+
+
+async def shared(simulator: Meta, phone: str, **more: Any) -> SignupResult:
+    """Finish Embedded Signup at Meta."""
+    body = {"app_id": harness.APP_ID, "number": {"phone_number": phone}, **more}
+    done = await simulator.admin("POST", "/signups", body)
+    told = done["message"]["data"]
+    return SignupResult(
+        code=done["code"],
+        event="FINISH",
+        waba_id=told["waba_id"],
+        phone_number_id=told["phone_number_id"],
+        business_id=told["business_id"],
+    )
+
+
+async def connect(connector: Connector, run_id: UUID, result: SignupResult | None) -> Run:
+    return await onboarding.complete_signup(connector, run_id=run_id, browser_token="b" * 43, result=result)
+
+
+async def stored(database: Database, run_id: UUID) -> Run:
+    async with database.system() as unit:
+        return await queries.get_run(unit, run_id=run_id, browser_token="b" * 43)
+
+
+async def test_two_results_at_once_bring_one_number_and_leave_no_error(
+    connector: Connector, simulator: Meta
+) -> None:
+    run = await open_run(connector.db, email="ann@acme.example")
+    first, second = await shared(simulator, "+49 30 901820"), await shared(simulator, "+49 30 901821")
+    # The first one's code once more: the form sent twice.
+    ends = await asyncio.gather(
+        *(connect(connector, run.id, result) for result in (first, second, first)), return_exceptions=True
+    )
+    assert all(isinstance(end, Run | HubError) for end in ends)
+    assert any(isinstance(end, Run) for end in ends)
+    after = await stored(connector.db, run.id)
+    assert (after.step, after.error_code) == (Step.DONE, None)
+    async with connector.db.system() as unit:
+        rows = await unit.fetch_dicts("select id from channel")
+    assert [row["id"] for row in rows] == after.channel_ids
+
+
+async def test_a_number_of_another_partners_client_stays_theirs(
+    connector: Connector, simulator: Meta
+) -> None:
+    theirs = await open_run(connector.db, email="ann@acme.example")
+    result = await shared(simulator, "+49 30 901820")
+    await connect(connector, theirs.id, result)
+    async with connector.db.system() as unit:
+        before = await unit.fetch_dicts("select * from waba")
+    mine = await open_run(connector.db, email="ben@birch.example")
+    again = await shared(
+        simulator, "+49 30 901822", waba={"id": result.waba_id}, business={"id": result.business_id}
+    )
+    assert again.waba_id == result.waba_id
+    with pytest.raises(NumberTaken):
+        await connect(connector, mine.id, again)
+    async with connector.db.system() as unit:
+        assert await unit.fetch_dicts("select * from waba") == before
+    after = await stored(connector.db, mine.id)
+    assert (after.step, after.channel_ids, after.error_code) == (Step.CONNECT, [], NumberTaken.code)
