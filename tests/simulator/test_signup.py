@@ -104,7 +104,7 @@ async def test_a_person_clicks_through_and_the_code_opens_the_account(
     extras = {"setup": {"business": {"name": "Prefilled"}}, "featureType": "", "sessionInfoVersion": "3"}
     async with consumer(meta, extras) as url, visit(browser, url) as opened:
         dialog = await open_dialog(opened.page, opened.context)
-        assert await dialog.get_by_test_id("business-name").input_value() == "Prefilled"
+        await expect(dialog.get_by_test_id("business-name")).to_have_value("Prefilled")
         await fill_number(dialog, "+49 1511 2345678")
         await dialog.get_by_test_id("confirm").click()
         await dialog.get_by_test_id("finish").click()
@@ -205,7 +205,7 @@ async def test_coexistence_and_preverified_numbers_have_their_own_paths(meta: Me
         await dialog.get_by_test_id("step-business").get_by_test_id("continue").click()
         await dialog.get_by_test_id("step-waba").get_by_test_id("continue").click()
         await dialog.get_by_test_id("step-profile").get_by_test_id("continue").click()
-        assert await dialog.get_by_label("Provided number").input_value() == lent["id"]
+        await expect(dialog.get_by_label("Provided number")).to_have_value(lent["id"])
         await dialog.get_by_test_id("step-number").get_by_test_id("continue").click()
         await dialog.get_by_test_id("confirm").click()
         await dialog.get_by_test_id("finish").click()
