@@ -315,7 +315,7 @@ def test_whatever_happens_the_books_stay_right(database_url: str) -> None:
             run_state_machine_as_test(
                 LedgerMachine,
                 settings=settings(
-                    max_examples=40,
+                    max_examples=25,
                     stateful_step_count=20,
                     deadline=None,
                     suppress_health_check=list(HealthCheck),

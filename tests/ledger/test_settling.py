@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from datetime import timedelta
 
+import psycopg
 import pytest
 
 from partnerhub.kit import clock
@@ -224,6 +226,21 @@ async def test_a_refused_send_whose_reservation_was_taken_gives_the_other_one_ba
     await assert_books_are_right(database)
 
 
+async def test_a_message_whose_reservation_was_taken_holds_another_one(
+    database: Database, gate: Gate
+) -> None:
+    first, second = order(), order()
+    for seconds, message in enumerate([first, second]):
+        with clock.moved_by(timedelta(seconds=seconds)):
+            await gate.reserve(message)
+    await settle(database, status("w2", "sent"))  # takes the first one
+    await gate.bind("onePA", first.key, "w1")  # so w1 is paid by the second
+    assert [charge.wamid for charge in await charges(database)].count("w1") == 1
+    assert await _release_stale(database, 5) == Released(0, 0)
+    assert (await settle(database, status("w1", "delivered"))).late == 0
+    assert await figures(database) == (FULL - PRICE, PRICE, 0)
+
+
 async def test_three_sends_in_a_ring_are_all_charged_once(database: Database, gate: Gate) -> None:
     messages = [order() for _ in range(3)]
     for message in messages:
@@ -272,6 +289,31 @@ async def test_reservations_without_a_message_go_back_after_two_minutes(
     await settle(database, status("w2", "read"), status("w1", "delivered"))
     assert await figures(database) == (FULL - 2 * PRICE, 0, 0)
     await assert_books_are_right(database)
+
+
+async def test_a_message_that_comes_while_the_stale_are_given_back_keeps_its_reservation(
+    database: Database, gate: Gate
+) -> None:
+    await gate.reserve(order())
+    with psycopg.connect(database.url) as other:
+        other.execute("set role hub_system")
+        other.execute("select from ledger_balance for update")
+        releasing = asyncio.ensure_future(_release_stale(database, 5))
+        await _wait_for_a_lock(database)
+        other.execute("update charge set wamid = 'w1', call = 'bound'")
+        other.execute("insert into charge_wamid select 'w1', '', partner_id, key, 0 from charge")
+        other.commit()
+        assert await releasing == Released(0, 0)
+    await settle(database, status("w1", "delivered"))
+    assert await figures(database) == (FULL - PRICE, 0, 0)
+
+
+async def _wait_for_a_lock(database: Database) -> None:
+    async with asyncio.timeout(10), database.pool.connection() as connection:
+        waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
+        while (await (await connection.execute(waiting)).fetchone()) == (0,):
+            await connection.rollback()
+            await asyncio.sleep(0.01)
 
 
 async def test_messages_without_an_end_go_back_after_thirty_days(database: Database, gate: Gate) -> None:

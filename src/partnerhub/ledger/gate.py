@@ -133,10 +133,8 @@ class Gate:
         self._arrived.set()
         if self._tasks:
             writer, prices = self._tasks
-            prices.cancel()
             await asyncio.wait([writer], timeout=grace_seconds)
-            writer.cancel()
-            await asyncio.gather(writer, prices, return_exceptions=True)
+            await asyncio.gather(_stop(writer), _stop(prices))
             self._tasks = []
         for left in self._waiting:
             left.refuse(GateBusy("The gate is closed."))
@@ -353,6 +351,17 @@ class Gate:
             except (HubError, psycopg.Error, OSError) as error:
                 _log.warning("gate_prices_lost", error=str(error))
                 await asyncio.sleep(1.0)
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    """Cancel a task until it ends.
+
+    Once is not enough on Python 3.11: `asyncio.wait_for`, which psycopg waits with, loses a cancellation that
+    comes together with what it waits for. Source: python/cpython issue 86296, mended in 3.12.
+    """
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=0.2)
 
 
 def _refuse_reserves(batch: Sequence[_Waiting]) -> list[_Waiting]:

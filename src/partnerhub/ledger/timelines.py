@@ -65,6 +65,9 @@ def plan(existing: Iterable[Span[V]], new: Sequence[Span[V]]) -> Plan[V]:
             faults.append((span.line, f"overlaps {where} for {span.since}"))
             continue
         before = [other for other in met if other.since < span.since and _reaches(other, span.since)]
+        if [_content(other) for other in before] == [_content(span)]:
+            unchanged += 1  # the value just goes on
+            continue
         for other in before:
             shorter = replace(other, until=span.since)
             spans[spans.index(other)] = shorter

@@ -135,7 +135,7 @@ create table charge (
 -- A reservation without a message, by whom a message of unknown origin may have been sent.
 create index charge_unbound on charge (partner_id, reference, recipient, reserved_at)
   where state = 'reserved' and wamid is null;
--- One whose call named a message that another reservation pays: taken first. Nearly always empty.
+-- One whose call named a message that another reservation pays. Nearly always empty.
 create index charge_displaced on charge (partner_id, reference, recipient)
   where state = 'reserved' and wamid is null and call = 'bound';
 create index charge_unbound_age on charge (reserved_at) where state = 'reserved' and wamid is null;

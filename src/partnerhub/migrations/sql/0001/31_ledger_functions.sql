@@ -174,21 +174,15 @@ begin
   return coalesce(movements, '{}');
 end $$;
 
--- Finds a reservation that no message has taken: one whose own message is paid by another, else the oldest.
+-- Finds the oldest reservation of a recipient that no message has taken.
 create function ledger_find_unbound(partner text, ref text, rcpt text) returns uuid
 language plpgsql as $$
 declare found_key uuid;
 begin
   select c.key into found_key from charge c
   where c.partner_id = partner and c.reference = ref and c.recipient = rcpt
-    and c.state = 'reserved' and c.wamid is null and c.call = 'bound'
+    and c.state = 'reserved' and c.wamid is null
   order by c.reserved_at, c.key limit 1;
-  if found_key is null then
-    select c.key into found_key from charge c
-    where c.partner_id = partner and c.reference = ref and c.recipient = rcpt
-      and c.state = 'reserved' and c.wamid is null
-    order by c.reserved_at, c.key limit 1;
-  end if;
   return found_key;
 end $$;
 
@@ -243,10 +237,7 @@ begin
     perform ledger_match(partner, other, message, moment);
     return 'swapped';
   end if;
-  if own.state = 'released' and own.wamid is null then
-    -- Given back too early; remember whose message it is for a late capture.
-    insert into charge_wamid values (message, '', partner, charge_key, 0);
-  end if;
+  -- Given back too early; its message, when delivered, is charged late.
   return 'late';
 end $$;
 
