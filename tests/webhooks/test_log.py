@@ -82,6 +82,7 @@ async def test_every_filter_narrows_the_log(database: Database, some_log: list[D
     assert await owners(DeliveryFilter(states=[DeliveryState.PENDING, DeliveryState.FAILED])) == [
         ("badCH", name) for name in both
     ]
+    assert await owners(DeliveryFilter(states=[DeliveryState.PENDING])) == [("badCH", name) for name in both]
     assert await owners(DeliveryFilter(names=["calls"], status=404)) == [("badCH", "calls")]
     assert await owners(DeliveryFilter(is_unusual=True)) == [("oddCH", name) for name in both]
     assert await owners(DeliveryFilter(owner_kind=OwnerKind.CHANNEL, owner_id="okCH")) == [

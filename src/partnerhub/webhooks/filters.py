@@ -24,6 +24,14 @@ def conditions(chosen: DeliveryFilter) -> tuple[sql.Composed, dict[str, object]]
         if set(chosen.states) <= _TROUBLE:
             # Names the partial index: troubled deliveries are few among many.
             parts.append(sql.SQL("delivery.state in ('failed', 'parked', 'discarded')"))
+        elif set(chosen.states) == {DeliveryState.PENDING}:
+            # Names the index that claims use: what waits is little beside what was delivered.
+            parts.append(
+                sql.SQL(
+                    "delivery.state = 'pending'"
+                    " and delivery.endpoint_id = any (array(select endpoint.id from endpoint))"
+                )
+            )
     if chosen.names:
         parts.append(sql.SQL("delivery.name = any (%(names)s)"))
         values["names"] = list(chosen.names)
