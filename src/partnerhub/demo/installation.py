@@ -26,6 +26,8 @@ from partnerhub.settings import environment_name
 
 LOGIN = "partnerhub"
 DATABASE = "partnerhub"
+SETTINGS = "settings.json"
+"""The environment that the services of a running installation have."""
 _SECRETS = "installation.json"
 META_APP_ID = "104104104104104"
 SIGNUP_CONFIG_ID = "208208208208208"
@@ -150,6 +152,15 @@ def opened(folder: Path, *, make: bool = False) -> Iterator[Opened]:
             server.wait_until_ready(timeout_seconds=10)
             url = server.url(user=LOGIN, password=made.database_password, database=DATABASE)
         yield Opened(url, keys)
+
+
+def running_environment(folder: Path) -> dict[str, str]:
+    """Return the environment of the services that run in this folder. Raises: InstallationMissing."""
+    try:
+        found: dict[str, str] = json.loads((folder / SETTINGS).read_text())
+    except FileNotFoundError as error:
+        raise InstallationMissing(f"Nothing runs in {folder.absolute()}.") from error
+    return found
 
 
 def environment_of(values: Mapping[str, object]) -> dict[str, str]:

@@ -76,6 +76,8 @@ class _Run:
         environment = installation.environment_of(values)
         # Every problem of the settings is told here, once, and not by three processes at the same time.
         settings = settings_module.load({**os.environ, **environment})
+        # For commands that look at the running installation from outside (`partnerhub doctor --data-dir`).
+        installation.write_private(self.folder / installation.SETTINGS, environment)
         await self._start_services(settings, environment)
         if self.options.is_demo:
             await self._start_sample(settings)
@@ -264,7 +266,8 @@ async def _run(options: Options, console: Console) -> None:
     except asyncio.CancelledError:
         pass
     finally:
-        (run.folder / "demo.json").unlink(missing_ok=True)
+        for name in ("demo.json", installation.SETTINGS):
+            (run.folder / name).unlink(missing_ok=True)
         console.print("Stopping …")
         await run.supervisor.stop()
 
@@ -277,7 +280,8 @@ def run(options: Options) -> None:
     console = Console(stderr=False, highlight=False, soft_wrap=True)
     with ExitStack() as stack:
         stack.enter_context(installation.locked(options.folder.absolute()))
-        (options.folder / "demo.json").unlink(missing_ok=True)
+        for name in ("demo.json", installation.SETTINGS):
+            (options.folder / name).unlink(missing_ok=True)
         asyncio.run(_run(options, console))
 
 

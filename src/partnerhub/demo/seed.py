@@ -16,7 +16,8 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from partnerhub.app import keyring_of, meta_client
+from partnerhub.app import keyring_of
+from partnerhub.app.callback import subscribe
 from partnerhub.channels import services as channels
 from partnerhub.channels.life_cycle import Stage
 from partnerhub.demo.installation import write_private
@@ -26,7 +27,6 @@ from partnerhub.identity.schemas import Actor, ActorKind
 from partnerhub.kit import money
 from partnerhub.kit.crypto import Keyring
 from partnerhub.kit.database import Database, Unit
-from partnerhub.kit.http import AddressPolicy, HttpClient
 from partnerhub.ledger import services as ledger
 from partnerhub.partners import services as partners
 from partnerhub.partners.schemas import Partner, Scope, SettingsChange
@@ -38,12 +38,6 @@ OWNER_EMAIL = "owner@acme.example"
 TEMPLATE_NAME = "autumn_offer"
 TEMPLATE_LANGUAGE = "en_US"
 FUNDS = money.parse("5000")
-CALLBACK_FIELDS = (
-    "messages", "calls", "message_template_status_update", "message_template_quality_update",
-    "template_category_update", "phone_number_quality_update", "phone_number_name_update",
-    "account_update", "account_alerts", "account_review_update", "business_capability_update", "security",
-    "history", "smb_app_state_sync", "smb_message_echoes",
-)  # fmt: skip
 _DATA = Path(__file__).parent / "data"
 _OPERATOR = Actor(kind=ActorKind.OPERATOR, id="demo", name="demo")
 
@@ -138,7 +132,7 @@ async def ensure(
     database = Database(settings.database_url, name="seed", max_size=2)
     await database.open()
     try:
-        await _subscribe(settings)
+        await subscribe(settings)
         path = folder / "sample.json"
         if path.exists():
             sample = msgspec.json.decode(path.read_bytes(), type=Sample)
@@ -356,16 +350,6 @@ def _stages_to(stage: Stage) -> list[Stage]:
         return [Stage.UNVERIFIED]
     road = [Stage.READY, Stage.RUNNING, Stage.LIVE]
     return road[: road.index(stage) + 1]
-
-
-async def _subscribe(settings: Settings) -> None:
-    """Set the app's callback, as the operator would in Meta's dashboard; Meta checks it at once."""
-    async with HttpClient(policy=AddressPolicy.TRUSTED) as http:
-        await meta_client(settings, http).app.subscribe(
-            callback_url=f"{settings.gateway_url}/meta/webhook",
-            verify_token=settings.meta_verify_token,
-            fields=CALLBACK_FIELDS,
-        )
 
 
 async def _point_to_site(database: Database, keyring: Keyring, partner_id: str, site_url: str) -> None:
