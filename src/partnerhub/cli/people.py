@@ -102,6 +102,7 @@ def create_user(
             async with database.system() as unit:
                 await partner_queries.get_partner(unit, partner_id=partner_id)
                 known = await find_user_by_email(unit, email=email)
+                places = await partner_queries.list_memberships(unit, user_id=known.id) if known else []
             password = None if known else _ask_password()
             async with database.system() as unit:
                 person = known or await identity.create_user(
@@ -114,7 +115,15 @@ def create_user(
                     role=role,  # type: ignore[arg-type]  # checked by the service
                     actor=ACTOR,
                 )
+                if known and not places:
+                    # Anybody can sign up as a client with this e-mail; only its owner may become a member.
+                    await identity.void_password(unit, user_id=known.id)
         console.print(f"{person.email} is {role} of {partner_id}.", markup=False)
+        if known and not places:
+            console.print(
+                "The account was made in a sign-up that nobody confirmed: its password is void."
+                " The person sets a new one by “Forgot password”."
+            )
 
     complete(work())
 

@@ -32,6 +32,7 @@ from partnerhub.identity.services.users import (
     disable_user,
     enable_user,
     set_operator,
+    void_password,
 )
 
 __all__ = [
@@ -69,4 +70,5 @@ __all__ = [
     "switch_partner",
     "tidy",
     "touch_session",
+    "void_password",
 ]

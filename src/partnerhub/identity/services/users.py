@@ -104,6 +104,17 @@ async def enable_user(unit: Unit, *, user_id: str) -> None:
     await _update(unit, user_id, "update hub_user set disabled_at = %s, modified_at = %s where id = %s", None)
 
 
+async def void_password(unit: Unit, *, user_id: str) -> None:
+    """Take the password away and end every session; the person comes back by an invitation or a reset.
+
+    For an account that anybody may have made with somebody else's e-mail. Raises: UserUnknown.
+    """
+    await _update(
+        unit, user_id, "update hub_user set password_hash = %s, modified_at = %s where id = %s", None
+    )
+    await end_all_sessions(unit, user_id=user_id)
+
+
 async def _update(unit: Unit, user_id: str, query: LiteralString, value: object) -> None:
     if await unit.execute(query, (value, clock.now(), user_id)) == 0:
         raise UserUnknown("There is no such user.")
