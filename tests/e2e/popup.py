@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from playwright.async_api import Page, expect
+from playwright.async_api import TimeoutError as TooLate
 
-PATIENCE_MS = 30_000
-_FORM = "form button[type=submit]"
+PATIENCE_MS = 45_000
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,22 @@ async def connect(popup: Page, business: Business) -> None:
     await step.get_by_test_id("continue").click()
 
     step = dialog.get_by_test_id("step-verification")
-    code = await step.get_by_test_id("sms-code").inner_text()
-    await step.get_by_test_id("code").fill(code)
+    sms = step.get_by_test_id("sms-code")
+    await expect(sms).to_be_visible(timeout=PATIENCE_MS)
+    await step.get_by_test_id("code").fill(await sms.inner_text())
     await step.get_by_test_id("continue").click()
 
     await dialog.get_by_test_id("confirm").click()
     await dialog.get_by_test_id("finish").click()
+
+
+async def closed(popup: Page) -> None:
+    """Wait until the popup has closed itself; one that stays says what it shows."""
+    if popup.is_closed():
+        return
+    try:
+        await popup.wait_for_event("close", timeout=PATIENCE_MS)
+    except TooLate:
+        if not popup.is_closed():
+            shown = await popup.inner_text("body")
+            raise AssertionError(f"The popup is still open at {popup.url}:\n{shown}") from None

@@ -19,7 +19,7 @@ from playwright.async_api import Browser, Page, expect
 
 from tests.browser import visit
 from tests.e2e.installation import Installation
-from tests.e2e.popup import PATIENCE_MS, Business, connect, sign_up
+from tests.e2e.popup import PATIENCE_MS, Business, closed, connect, sign_up
 from tests.e2e.simulator import simulator_of
 
 pytestmark = [pytest.mark.xdist_group("installation"), pytest.mark.slow]
@@ -155,9 +155,8 @@ async def _onboard(page: Page) -> tuple[str, str]:
         await page.get_by_role("button", name="Connect WhatsApp").click()
     popup = await opening.value
     await sign_up(popup, FJORD)
-    async with asyncio.timeout(60):
-        closed = popup.wait_for_event("close", timeout=PATIENCE_MS)
-        await asyncio.gather(connect(popup, FJORD), closed)
+    await connect(popup, FJORD)
+    await closed(popup)
     await expect(page.locator("#connected")).to_contain_text("webhook set", timeout=PATIENCE_MS)
     _, client_id, _, _, channel_id, *_ = (await page.locator("#connected").inner_text()).split()
     assert client_id.endswith("CL")
