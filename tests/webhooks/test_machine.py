@@ -319,7 +319,7 @@ def test_nothing_accepted_is_lost_whatever_happens_between_claim_and_finish(
     run(
         DeliveryMachine,
         settings=settings(
-            max_examples=25,
+            max_examples=20,
             stateful_step_count=35,
             deadline=None,
             # Shrinking runs against the database for minutes; the steps that failed are printed as they were.
