@@ -69,7 +69,7 @@ def test_only_maintenance_becomes_the_owner_of_the_tables() -> None:
     }
     assert named <= {
         "app/backup.py",
-        "app/doctor.py",
+        "app/doctor/inside.py",
         "app/maintenance.py",
         "app/sealed.py",
         "migrations/env.py",

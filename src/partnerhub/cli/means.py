@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import getpass
+import os
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -37,6 +38,16 @@ def located(data_dir: Path | None, *, make: bool = False) -> Iterator[Opened]:
         return
     with installation.opened(data_dir, make=make) as found:
         yield found
+
+
+def running_settings(data_dir: Path | None) -> settings_module.Settings:
+    """Return every setting: of the environment, or of the installation that runs in a data folder.
+
+    Raises: SettingsWrong, InstallationMissing.
+    """
+    if data_dir is None:
+        return settings_module.load()
+    return settings_module.load({**os.environ, **installation.running_environment(data_dir)})
 
 
 @asynccontextmanager

@@ -54,7 +54,7 @@ def make_server(config: SimulatorConfig, *, host: str = "127.0.0.1", port: int =
             access_log=False,
             log_config=None,
             server_header=False,
-            date_header=False,
+            date_header=True,  # as Graph does; the doctor reads its clock
             proxy_headers=False,
             timeout_keep_alive=75,
             timeout_graceful_shutdown=3,
