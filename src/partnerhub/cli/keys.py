@@ -10,9 +10,8 @@ from rich.progress import Progress as Bar
 
 from partnerhub.app import sealed
 from partnerhub.app.telling import console, errors
-from partnerhub.cli.means import DataDir, located
+from partnerhub.cli.means import DataDir, connected, located
 from partnerhub.kit.crypto import Keyring, new_key
-from partnerhub.kit.database import Database
 
 commands = typer.Typer(no_args_is_help=True, help="Envelope keys, which seal every stored secret.")
 
@@ -37,10 +36,8 @@ def rotate_keys(data_dir: DataDir = None) -> None:
 
 
 async def _rotate(url: str, keyring: Keyring) -> sealed.Rotation:
-    database = Database(url, name="key rotation", max_size=2)
-    await database.open()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    try:
+    async with connected(url) as database:
         with Bar(*columns, console=console, transient=True) as bar:
             task = bar.add_task("Looking for values under older keys", total=None)
 
@@ -53,5 +50,3 @@ async def _rotate(url: str, keyring: Keyring) -> sealed.Rotation:
                 )
 
             return await sealed.rotate(database, keyring, on_progress=show)
-    finally:
-        await database.close()

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
+import psycopg
 import typer
 
 from partnerhub import settings as settings_module
@@ -52,14 +53,26 @@ def running_settings(data_dir: Path | None) -> settings_module.Settings:
 
 @asynccontextmanager
 async def opened(data_dir: Path | None) -> AsyncIterator[Database]:
-    """Give the open database. Raises: as `located`; DatabaseAway."""
+    """Give the open database. Raises: as `located`; OperationalError with the server's own reason."""
     with located(data_dir) as place:
-        database = Database(place.database_url, name="command line", max_size=2)
-        await database.open()
-        try:
+        async with connected(place.database_url) as database:
             yield database
-        finally:
-            await database.close()
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[Database]:
+    """Give a small pool; where the database is away, say why at once.
+
+    Raises: OperationalError.
+    """
+    # By itself, a pool tries for a while and then only says that it did.
+    await (await psycopg.AsyncConnection.connect(url, connect_timeout=5)).close()
+    database = Database(url, name="command line", max_size=2)
+    await database.open()
+    try:
+        yield database
+    finally:
+        await database.close()
 
 
 def complete(work: Coroutine[Any, Any, None]) -> None:

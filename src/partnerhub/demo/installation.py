@@ -22,7 +22,7 @@ from psycopg import sql
 from partnerhub.kit.crypto import new_key
 from partnerhub.kit.errors import Conflict, NotFound
 from partnerhub.kit.postgres import EmbeddedPostgres
-from partnerhub.settings import environment_name
+from partnerhub.settings import PREFIX, environment_name
 
 LOGIN = "partnerhub"
 DATABASE = "partnerhub"
@@ -152,6 +152,12 @@ def opened(folder: Path, *, make: bool = False) -> Iterator[Opened]:
             server.wait_until_ready(timeout_seconds=10)
             url = server.url(user=LOGIN, password=made.database_password, database=DATABASE)
         yield Opened(url, keys)
+
+
+def write_environment(folder: Path, environ: Mapping[str, str]) -> None:
+    """Write the settings of a running installation down, for commands that look at it from outside."""
+    names = {"DATABASE_URL"} | {name for name in environ if name.startswith(PREFIX)}
+    write_private(folder / SETTINGS, {name: environ[name] for name in sorted(names & set(environ))})
 
 
 def running_environment(folder: Path) -> dict[str, str]:

@@ -76,8 +76,7 @@ class _Run:
         environment = installation.environment_of(values)
         # Every problem of the settings is told here, once, and not by three processes at the same time.
         settings = settings_module.load({**os.environ, **environment})
-        # For commands that look at the running installation from outside (`partnerhub doctor --data-dir`).
-        installation.write_private(self.folder / installation.SETTINGS, environment)
+        installation.write_environment(self.folder, {**os.environ, **environment})
         await self._start_services(settings, environment)
         if self.options.is_demo:
             await self._start_sample(settings)
