@@ -14,7 +14,7 @@ run: $(STAMP) assets
 
 test: $(STAMP) assets
 	@$(BIN)/python -m tests.browser_needed
-	@$(BIN)/pytest -n auto --dist worksteal $(ARGS)
+	@$(BIN)/pytest -n auto --dist loadgroup $(ARGS)
 
 check: $(STAMP) assets
 	@$(BIN)/ruff format --check src tests bench
