@@ -288,7 +288,7 @@ class Gate:
                 return
             else:
                 self._is_away = False
-                self._reply(batch, rows)
+                self._reply(batch, rows, is_retry=pause > 0)
                 return
         for waiting in batch:
             waiting.refuse(GateBusy("The database is away."))
@@ -322,15 +322,16 @@ class Gate:
                     await ask_for_renewal(unit, partner_id=row.partner_id, currency=row.currency)
         return rows
 
-    def _reply(self, batch: Sequence[_Waiting], rows: Sequence[_Row]) -> None:
+    def _reply(self, batch: Sequence[_Waiting], rows: Sequence[_Row], *, is_retry: bool) -> None:
         for row in rows:
             if row.n is None:
                 continue
             waiting = batch[row.n]
             if not waiting.answer.done():
                 waiting.answer.set_result(row)
-            elif row.answer == "reserved":
-                # Its caller went away while we committed: nobody will send, nobody else was promised it.
+            elif row.answer == "reserved" or (row.answer == "repeated" and is_retry):
+                # Its caller went away while we committed (on a retry: perhaps the time before), so nobody
+                # will send it.
                 item = waiting.item
                 self._append_release(item.partner_id, item.key)
 
