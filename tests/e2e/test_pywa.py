@@ -28,6 +28,7 @@ from pywa_async.types.templates import TemplateLanguage
 from tests.e2e.front import serving
 from tests.e2e.installation import Installation
 from tests.e2e.simulator import Simulator, simulator_of
+from tests.simulator.harness import until
 
 pytestmark = [pytest.mark.xdist_group("installation"), pytest.mark.slow]
 
@@ -226,9 +227,10 @@ async def test_pywa_works_with_the_gateway_as_it_does_with_meta(demo: Installati
     assert [one["wamid"] for one in bubbles if not one["is_mine"]] == wamids
     assert [one["status"] for one in bubbles if one["wamid"] == hello] == ["read"]
     # The wallet paid for the template; text and image answer the customer within the window.
-    charges = demo.rows("select wamid, state, price_micros from charge where wamid = any(%s)", wamids)
-    assert {wamid: (state, price) for wamid, state, price in charges} == {
-        wamids[0]: ("free", 0),
-        wamids[1]: ("captured", 122_800),
-        wamids[2]: ("free", 0),
-    }
+    paid = {wamids[0]: ("free", 0), wamids[1]: ("captured", 122_800), wamids[2]: ("free", 0)}
+    await until(lambda: _charges(demo, wamids) == paid, timeout_seconds=30, every=0.1)
+
+
+def _charges(demo: Installation, wamids: list[str]) -> dict[str, tuple[str, int]]:
+    rows = demo.rows("select wamid, state, price_micros from charge where wamid = any(%s)", wamids)
+    return {wamid: (state, price) for wamid, state, price in rows}

@@ -122,6 +122,13 @@ async def test_a_number_is_created_verified_and_registered(meta: Meta, shop: Sho
     }
 
 
+@pytest.mark.parametrize("local", ["28157014509", "1234567", "999999999999999"])
+async def test_a_number_that_cannot_exist_is_refused(meta: Meta, shop: Shop, local: str) -> None:
+    body = {"phone_number": local, "verified_name": "Acme"}
+    refused = await meta.post(f"/{shop.waba_id}/phone_numbers", json=body)
+    assert (refused.status, refused.error["code"]) == (400, 2388091)
+
+
 async def test_a_wrong_pin_is_refused_and_guessing_locks(meta: Meta, shop: Shop) -> None:
     body = {"messaging_product": "whatsapp", "pin": "111111"}
     assert (await meta.post(f"/{shop.number_id}/register", json=body)).status == 200

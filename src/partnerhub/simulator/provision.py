@@ -22,6 +22,14 @@ def display(digits: str) -> str:
         return f"+{digits}"
 
 
+def is_possible(digits: str) -> bool:
+    """Tell whether a number with its country code could exist, judged by its length."""
+    try:
+        return phonenumbers.is_possible_number(phonenumbers.parse(f"+{digits}"))
+    except phonenumbers.NumberParseException:
+        return False
+
+
 def namespace(world: World) -> str:
     """Make a template namespace."""
     return f"{world.ids.random.getrandbits(32):08x}_{world.ids.random.getrandbits(64):016x}"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import phonenumbers
-
 from partnerhub.simulator import provision
 from partnerhub.simulator.core import Simulator
 from partnerhub.simulator.errors import GraphError, invalid
@@ -147,6 +145,8 @@ async def add_number(sim: Simulator, call: Call, waba: Waba) -> Json:
         digits = local if local.startswith(country) and len(local) > 10 else country + local
     if not 7 <= len(digits) <= 15:
         raise invalid("Param phone_number is not a valid phone number.")
+    if not provision.is_possible(digits):
+        raise GraphError(2388091, "The number is not eligible to receive a verification code.")
     name = call.required("verified_name")
     existing = world.find_number(digits)
     if existing is not None:
@@ -179,8 +179,6 @@ async def add_number(sim: Simulator, call: Call, waba: Waba) -> Json:
         last_onboarded_at=world.clock.time(),
         name_status="APPROVED" if world.rules.template_review else "AVAILABLE_WITHOUT_REVIEW",
     )
-    if not phonenumbers.is_possible_number(phonenumbers.parse(f"+{digits}")):
-        raise GraphError(2388091, "The number is not eligible to receive a verification code.")
     if preverified is not None:
         preverified.claimed_by = number.id
         world.save(preverified)
