@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -30,11 +30,44 @@ from partnerhub.kit.clock import moved_by, now
 from partnerhub.kit.crypto import Keyring
 from partnerhub.kit.database import Database
 from partnerhub.webhooks import queries, services
+from partnerhub.webhooks.jobs import expire_overdue
 from partnerhub.webhooks.schemas import DeliveryState, DisabledReason, OwnerKind
 from partnerhub.webhooks.stock import Caps
 from partnerhub.webhooks.turns import NOTICE_JOB
 
 Script = Callable[[Receiver, Got], Awaitable[web.StreamResponse | None]]
+OldDays = Callable[[timedelta, str], Awaitable[None]]
+
+
+@pytest.fixture
+async def old_days(database: Database) -> AsyncIterator[OldDays]:
+    """Give what makes the newest delivery so old and sets its state; days made for it are dropped."""
+    made: set[str] = set()
+
+    async def as_owner(statement: str) -> None:
+        async with database.pool.connection() as connection, connection.transaction():
+            await connection.execute("set local role hub_owner")
+            await connection.execute(statement.encode())
+
+    async def move(age: timedelta, state: str) -> None:
+        day = (now() - age).date()
+        name = f"delivery_{day:%Y%m%d}"
+        if day < now().date() - timedelta(days=1):
+            made.add(name)
+            await as_owner(
+                f"create table if not exists {name} partition of delivery"
+                f" for values from ('{day}') to ('{day + timedelta(days=1)}')"
+            )
+        async with database.system() as unit:
+            await unit.execute(
+                "update delivery set created_at = now() - %s::interval, state = %s"
+                " where created_at = (select max(created_at) from delivery)",
+                (age, state),
+            )
+
+    yield move
+    for name in made:
+        await as_owner(f"drop table {name}")
 
 
 async def _drop(_receiver: Receiver, _got: Got) -> None:
@@ -309,6 +342,47 @@ async def test_a_paused_endpoint_gets_nothing_and_everything_once_it_is_resumed(
         await services.enable_endpoint(unit, owner_kind=OwnerKind.CHANNEL, owner_id="numberCH")
     await until_states(database, delivered=16)
     assert max(here.ids.values()) == 1
+
+
+@pytest.mark.parametrize("state", ["pending", "parked"])
+async def test_what_no_sender_came_by_for_is_given_up_with_its_own_code(
+    database: Database, keyring: Keyring, old_days: OldDays, state: str
+) -> None:
+    endpoint = await set_url(database, keyring, "https://acme.example/hook")
+    for age in (
+        timedelta(days=1),
+        timedelta(days=8, hours=23),
+        timedelta(days=9, hours=1),
+        timedelta(days=25),
+    ):
+        await accept_pieces(database, piece(endpoint))
+        await old_days(age, state)
+    assert await expire_overdue(database) == 2
+    assert await expire_overdue(database) == 0
+    async with database.system() as unit:
+        rows = await unit.fetch_dicts(
+            "select state, last_error, finished_at is not null as is_finished from delivery"
+            " order by created_at"
+        )
+    given_up = {"state": "failed", "last_error": "expired", "is_finished": True}
+    waiting = {"state": state, "last_error": None, "is_finished": False}
+    assert rows == [given_up, given_up, waiting, waiting]
+
+
+async def test_a_live_lease_is_not_given_up_under_its_sender(
+    database: Database, keyring: Keyring, old_days: OldDays
+) -> None:
+    endpoint = await set_url(database, keyring, "https://acme.example/hook")
+    await accept_pieces(database, piece(endpoint))
+    await old_days(timedelta(days=10), "pending")
+    async with database.system() as unit:
+        await unit.execute(
+            "update delivery set lease = gen_random_uuid(), due_at = now() + interval '15 seconds'"
+        )
+    assert await expire_overdue(database) == 0
+    async with database.system() as unit:
+        await unit.execute("update delivery set due_at = now() - interval '1 second'")
+    assert await expire_overdue(database) == 1
 
 
 async def test_after_seven_days_a_delivery_is_given_up(

@@ -144,7 +144,8 @@ async def test_a_url_or_header_that_breaks_a_rule_is_refused_before_anything_is_
 def test_every_failure_that_can_be_logged_has_words() -> None:
     statuses = {outcomes._status_error(status) for status in range(300, 600)}
     kinds = {str(kind) for kind in FailureKind}
-    missing = (statuses | kinds | {outcomes.URL_INVALID, outcomes.INTERNAL}) - CODES
+    ends = {"endpoint_removed", "expired"}
+    missing = (statuses | kinds | ends | {outcomes.URL_INVALID, outcomes.INTERNAL}) - CODES
     assert missing == set()
     for code in CODES:
         meaning, advice = explain_code(code, status=500)

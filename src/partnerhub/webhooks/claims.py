@@ -175,6 +175,11 @@ async def sweep_parked(unit: Unit, endpoints: Sequence[UUID], *, limit: int) -> 
     )
 
 
+async def expire(unit: Unit, *, limit: int) -> int:
+    """Give up what waits on days that no claim looks at any more; return how many rows that were."""
+    return await unit.execute(sql.EXPIRE, {"limit": limit})
+
+
 async def scan_pending(unit: Unit) -> Tuples:
     """Find every endpoint with pending rows; rows are (endpoint, seconds until its first is due)."""
     return await _tuples(unit, sql.SCAN_PENDING, {})

@@ -194,6 +194,20 @@ where delivery.created_at between picked.created_at and picked.created_at and de
 returning delivery.endpoint_id
 """
 
+# What waits on days that no claim looks at any more, because no sender came by. A live lease still counts.
+EXPIRE: Final[LiteralString] = """
+with picked as (
+  select created_at, id from delivery
+  where state in ('pending', 'parked') and created_at <= now() - interval '9 days'
+    and (lease is null or due_at <= now())
+  limit %(limit)s for update skip locked
+)
+update delivery
+set state = 'failed', lease = null, due_at = delivery.created_at, finished_at = now(), last_error = 'expired'
+from picked
+where delivery.created_at between picked.created_at and picked.created_at and delivery.id = picked.id
+"""
+
 # Every endpoint with waiting rows and when its first one is due. A loose index scan: one look for each
 # endpoint and rank, however many rows wait behind it.
 SCAN_PENDING: Final[LiteralString] = f"""

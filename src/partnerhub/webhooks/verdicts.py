@@ -79,6 +79,14 @@ _MEANINGS: dict[str, tuple[str, str]] = {
         "The server failed with {status}.",
         "Look at the server's log for this moment.",
     ),
+    "endpoint_removed": (
+        "The webhook was removed before the event was delivered.",
+        "Set a webhook URL and send the event again.",
+    ),
+    "expired": (
+        "Seven days passed without success, so we gave up.",
+        "Send the event again once the receiver works.",
+    ),
     "local": (
         "We could not send the test ourselves.",
         "Try again; if it stays, tell the operator of this installation.",

@@ -25,6 +25,7 @@ from partnerhub.messaging import jobs as messaging
 from partnerhub.messaging.services import RouteBook
 from partnerhub.partners import notices
 from partnerhub.partners import services as partners
+from partnerhub.webhooks import jobs as webhooks
 from partnerhub.webhooks.turns import NOTICE_JOB
 
 log = logs.get(__name__)
@@ -79,6 +80,9 @@ def register_all(queue: Queue, means: Means) -> None:
     async def forget_old() -> None:
         await messaging.forget_old(db)
 
+    async def expire_overdue() -> None:
+        await webhooks.expire_overdue(db)
+
     async def tidy_identity() -> None:
         await identity.tidy(db)
 
@@ -100,6 +104,7 @@ def register_all(queue: Queue, means: Means) -> None:
     queue.register("messaging.release_stale", release_stale, cron="* * * * *")
     queue.register("messaging.route_waiting", route_waiting, cron="* * * * *")
     queue.register("messaging.forget_old", forget_old, cron="17 * * * *")
+    queue.register("webhooks.expire_overdue", expire_overdue, cron="7 * * * *")
     queue.register("identity.tidy", tidy_identity, cron="27 * * * *")
     queue.register("channels.terminate_due", terminate_due, cron="5 0 * * *")
     queue.register("partners.drop_old_tokens", drop_old_tokens, cron="47 2 * * *")
