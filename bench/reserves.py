@@ -2,12 +2,18 @@
 
 Starts a durable PostgreSQL of its own (fsync on), runs both sides in turn with the same callers, and prints
 their figures and ratio. The naive side is what a first version would do: lock the wallet row, look, insert
-the charge, update the balance, commit; one pooled connection for each. Run: `make bench` or
-`python bench/reserves.py`. It stays under twenty seconds.
+the charge, update the balance, commit; one pooled connection for each. It stays under twenty seconds.
+
+With `--offered`, the gate alone takes that many reserves a second, whether or not it keeps up: what counts
+then is how long they wait, and that none is refused.
+
+    python -m bench.reserves
+    python -m bench.reserves --offered 5000 --seconds 60
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import sys
 import tempfile
@@ -87,6 +93,26 @@ async def measure(reserve: Reserve) -> Figures:
     return Figures(len(waits), time.perf_counter() - begun, waits)
 
 
+async def offer(reserve: Reserve, *, per_second: int, seconds: float) -> Figures:
+    """Start so many reserves a second, without waiting for the ones before."""
+    waits: list[float] = []
+    begun = time.perf_counter()
+
+    async def call(due: float) -> None:
+        await reserve()
+        waits.append(time.perf_counter() - due)
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(int(per_second * seconds)):
+            due = begun + number / per_second
+            if (early := due - time.perf_counter()) > 0:
+                await asyncio.sleep(early)
+            elif number % 100 == 0:
+                await asyncio.sleep(0)  # behind: let what has come be taken all the same
+            group.create_task(call(due))
+    return Figures(len(waits), time.perf_counter() - begun, waits)
+
+
 def together(turns: Sequence[Figures]) -> Figures:
     """Add the turns of one side up."""
     return Figures(
@@ -136,14 +162,14 @@ async def prepare(database: Database) -> None:
             unit,
             partner_id=PARTNER,
             currency="EUR",
-            amount_micros=parse("1000000"),
+            amount_micros=parse("100000000"),
             key="bench",
             actor=SYSTEM,
         )
 
 
-async def compare(url: str) -> int:
-    """Run both sides in turn and print what came of it."""
+async def compare(url: str, offered: int, seconds: float) -> int:
+    """Run both sides in turn, or offer a fixed load, and print what came of it."""
     database = Database(url, name="bench", min_size=NAIVE_CONNECTIONS, max_size=NAIVE_CONNECTIONS)
     await database.open()
     await prepare(database)
@@ -158,25 +184,34 @@ async def compare(url: str) -> int:
         await naive_reserve(database)
 
     await asyncio.gather(*(by_gate() for _ in range(500)))  # warm: plans, caches, connections
-    gated, naive = [], []
-    for _ in range(TURNS):
-        gated.append(await measure(by_gate))
-        naive.append(await measure(naively))
+    sides: list[Figures] = []
+    if offered:
+        sides.append(await offer(by_gate, per_second=offered, seconds=seconds))
+        print(sides[0].line(f"gate, {offered:,}/s offered"))
+    else:
+        gated, naive = [], []
+        for _ in range(TURNS):
+            gated.append(await measure(by_gate))
+            naive.append(await measure(naively))
+        sides += [together(gated), together(naive)]
+        print(sides[0].line("gate (one commit per batch)"))
+        print(sides[1].line("naive (SELECT … FOR UPDATE)"))
+        print(f"ratio {sides[0].per_second / sides[1].per_second:.1f}")
     await gate.close()
-    ours, theirs = together(gated), together(naive)
-    print(ours.line("gate (one commit per batch)"))
-    print(theirs.line("naive (SELECT … FOR UPDATE)"))
-    print(f"ratio {ours.per_second / theirs.per_second:.1f}")
     async with database.tenant(PARTNER) as unit:
         held = (await queries.get_balance(unit, partner_id=PARTNER))[0].held
     await database.close()
-    expected = (ours.count + theirs.count + 500) * 136_500
+    expected = (sum(side.count for side in sides) + 500) * 136_500
     print(f"held {held:,} micros, expected {expected:,}: {'equal' if held == expected else 'DIFFERENT'}")
     return 0 if held == expected else 1
 
 
 def main() -> int:
     """Run the benchmark; the exit code says whether the sums agree."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--offered", type=int, default=0, metavar="PER_SECOND")
+    parser.add_argument("--seconds", type=float, default=60.0)
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="partnerhub-bench-") as folder:
         Path(folder).chmod(0o755)
         with EmbeddedPostgres(Path(folder) / "postgres").running() as server:
@@ -185,7 +220,7 @@ def main() -> int:
                 connection.execute("create database bench owner bench")
             url = server.url(user="bench", password="only-on-loopback", database="bench")
             migrations.upgrade(url)
-            return uvloop.run(compare(url))
+            return uvloop.run(compare(url, options.offered, options.seconds))
 
 
 if __name__ == "__main__":
