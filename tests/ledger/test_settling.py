@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import defaultdict
-from datetime import timedelta
+from datetime import date, timedelta
 
 import psycopg
 import pytest
 
+from partnerhub.identity.schemas import SYSTEM
 from partnerhub.kit import clock
 from partnerhub.kit.database import Database
 from partnerhub.kit.ids import uuid7
-from partnerhub.ledger import services
+from partnerhub.ledger import queries, services
 from partnerhub.ledger.gate import Gate
-from partnerhub.ledger.schemas import Category, Released, ReserveOrder, SettleResult
+from partnerhub.ledger.schemas import Category, PriceRule, Released, ReserveOrder, RuleOp, SettleResult
 from tests.ledger.stock import (
     ANN,
     BEN,
@@ -420,6 +421,65 @@ async def test_a_number_that_moved_is_still_paid_by_the_partner_of_the_day(
     await settle(database, status("w1", "delivered", partner_id="newPA"))
     assert await figures(database) == (FULL - PRICE, 0, 0)
     await assert_books_are_right(database)
+
+
+@pytest.mark.parametrize("is_bound", [True, False])
+async def test_a_message_is_charged_in_the_currency_that_was_reserved(
+    database: Database, gate: Gate, is_bound: bool
+) -> None:
+    """The account's currency changed between the send and its statuses; the price is not Germany's in USD."""
+    message = await _send(gate, "w1", recipient=BEN) if is_bound else order(recipient=BEN)
+    if not is_bound:
+        await gate.reserve(message)
+        await fund(database, "1", currency="USD")
+    await settle(database, status("w1", "sent", recipient=BEN, currency="USD"))
+    await settle(database, status("w1", "delivered", recipient=BEN, currency="USD"))
+    (charge,) = await charges(database)
+    assert (charge.currency, charge.price_micros, charge.is_late) == ("EUR", 10_600, False)
+    async with database.tenant("onePA") as unit:
+        wallets = {one.currency: one for one in await queries.get_balance(unit, partner_id="onePA")}
+    assert (wallets["EUR"].posted, wallets["EUR"].held) == (FULL - 10_600, 0)
+    assert {name: one.posted for name, one in wallets.items() if name != "EUR"} == (
+        {} if is_bound else {"USD": 1_000_000}
+    )
+    await assert_books_are_right(database)
+
+
+async def test_a_price_announced_with_sent_is_in_the_currency_that_was_reserved(
+    database: Database, gate: Gate
+) -> None:
+    await _send(gate, "w1", recipient=BEN, category=Category.UTILITY)
+    await settle(database, status("w1", "sent", recipient=BEN, currency="USD", pricing_category="utility"))
+    silent = {"pricing_type": None, "pricing_category": None}
+    await settle(database, status("w1", "delivered", recipient=BEN, currency="USD", **silent))
+    assert await figures(database) == (FULL - 1_300, 0, 0)
+    await assert_books_are_right(database)
+
+
+async def test_members_beyond_the_reservation_are_paid_by_whom_and_in_what_the_others_are(
+    database: Database, gate: Gate
+) -> None:
+    group = await _send(gate, "w1", recipient="Y2FwaV9ncm91cDox", participants=1)
+    now = {"recipient": group.recipient, "partner_id": "newPA", "currency": "USD"}
+    await settle(database, status("w1", "delivered", participant=ANN, **now))
+    await settle(database, status("w1", "delivered", participant=BEN, **now))
+    assert await figures(database) == (FULL - PRICE - 10_600, 0, 0)
+    assert [one.is_late for one in await charges(database)] == [False, True]
+    await assert_books_are_right(database)
+
+
+async def test_the_price_rules_of_the_partner_who_pays_count(database: Database, gate: Gate) -> None:
+    async with database.system() as unit:
+        await services.add_price_rule(
+            unit,
+            rule=PriceRule(
+                op=RuleOp.PERCENT, value=500_000, priority=1, since=date(2026, 1, 1), partner_id="newPA"
+            ),
+            actor=SYSTEM,
+        )
+    await _send(gate, "w1")
+    await settle(database, status("w1", "delivered", partner_id="newPA"))
+    assert await figures(database) == (FULL - PRICE, 0, 0)
 
 
 async def test_late_service_messages_count_for_the_allowance(database: Database, gate: Gate) -> None:

@@ -40,10 +40,18 @@ class _Item(msgspec.Struct, frozen=True, omit_defaults=True):
     outcome: str
     currency: str
     month: date
-    price: int | None = None
-    highest: int | None = None
+    prices: dict[str, int] = {}
+    highest: dict[str, int] = {}
     category: str | None = None
     pricing_type: str | None = None
+
+
+@dataclass(frozen=True)
+class _Payer:
+    """Who pays for a message and out of which wallets: the partner of the day of the send."""
+
+    partner_id: str
+    currencies: list[str]
 
 
 @dataclass(frozen=True)
@@ -65,13 +73,19 @@ async def settle(unit: Unit, settlements: Sequence[Settlement]) -> SettleResult:
     released on failed, unless it was delivered. An unknown wamid takes the oldest open reservation of the
     same reference and recipient; where there is none, a delivered one is charged late from what is
     available, and what is missing there goes to `overdraft`. Statuses that say nothing about money are
-    ignored. A system unit. Asks for `billing.renew` where a wallet falls below its threshold.
+    ignored. A message is charged in the currency of its reservation and by its payer's prices, whatever the
+    number's currency and partner are by now. A system unit. Asks for `billing.renew` where a wallet falls
+    below its threshold.
     """
     wanted = _collapse(settlements)
     if not wanted:
         return SettleResult()
     prices = await load_prices(unit)
-    items = [_item(n, outcome, status, prices) for n, (outcome, status) in enumerate(wanted)]
+    payers = await _find_payers(unit, [status for _, status in wanted])
+    items = [
+        _item(n, outcome, status, payer, prices)
+        for n, ((outcome, status), payer) in enumerate(zip(wanted, payers, strict=True))
+    ]
     rows = await unit.fetch_all(
         _Row,
         "select n, answer, adopted, late, uncovered, unpriced, partner_id, currency "
@@ -132,9 +146,36 @@ def _with_pricing_of(status: Settlement, other: Settlement | None) -> Settlement
     return replace(status, pricing_type=other.pricing_type, pricing_category=other.pricing_category)
 
 
-def _item(n: int, outcome: str, status: Settlement, prices: Prices) -> _Item:
+async def _find_payers(unit: Unit, statuses: Sequence[Settlement]) -> list[_Payer]:
+    """Return one payer for each status, in their order."""
+    return await unit.fetch_all(
+        _Payer,
+        """
+        select payer.partner_id,
+               array(select b.currency from ledger_balance b
+                     where b.partner_id = payer.partner_id) as currencies
+        from unnest(%s::text[], %s::text[]) with ordinality as told(wamid, partner_id, n)
+        left join lateral (
+          select w.partner_id from charge_wamid w where w.wamid = told.wamid limit 1) known on true
+        cross join lateral (select coalesce(known.partner_id, told.partner_id) as partner_id) payer
+        order by told.n
+        """,
+        ([status.wamid for status in statuses], [status.partner_id for status in statuses]),
+    )
+
+
+def _item(n: int, outcome: str, status: Settlement, payer: _Payer, prices: Prices) -> _Item:
     category = category_of(status.pricing_category)
-    price = None if outcome == "release" else prices.price(status)
+    # Which reservation pays is found under the lock, so every wallet that may pay gets its price.
+    known: dict[str, int] = {}
+    highest: dict[str, int] = {}
+    if outcome != "release":
+        for currency in {status.currency, *payer.currencies}:
+            of_wallet = replace(status, partner_id=payer.partner_id, currency=currency)
+            if (price := prices.price(of_wallet)) is not None:
+                known[currency] = price
+            elif outcome == "capture" and (dearest := prices.highest(of_wallet)) is not None:
+                highest[currency] = dearest
     return _Item(
         n=n,
         partner_id=status.partner_id,
@@ -145,8 +186,8 @@ def _item(n: int, outcome: str, status: Settlement, prices: Prices) -> _Item:
         outcome=outcome,
         currency=status.currency,
         month=local_day(status.at, status.time_zone).replace(day=1),
-        price=price,
-        highest=prices.highest(status) if outcome == "capture" and price is None else None,
+        prices=known,
+        highest=highest,
         category=status.pricing_category if category is None else category.value,
         pricing_type=status.pricing_type,
     )

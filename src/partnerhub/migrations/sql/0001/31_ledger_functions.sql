@@ -454,8 +454,8 @@ create type settle_item as (
   participant  text,
   recipient    text,
   outcome      text,
-  price        bigint,
-  highest      bigint,
+  prices       jsonb,
+  highest      jsonb,
   category     text,
   pricing_type text,
   currency     text,
@@ -481,8 +481,9 @@ begin
 end $$;
 
 -- One commit of the settler. Items are one for each (wamid, participant): sent, capture or release.
---   price:   what the reported category costs, null when nothing was reported or no rate is known
---   highest: what to take when nothing else says a price
+--   prices:  by currency, what the reported category costs; empty when nothing was reported or no rate is known
+--   highest: by currency, what to take when nothing else says a price
+--   A message is charged in the currency of what was reserved for it; `currency` is that of a late charge.
 --   answers: captured, free, uncovered, released · noted (sent) · ignored (nothing to do any more) · below
 create function ledger_settle(batch jsonb, moment timestamptz)
 returns table (n integer, answer text, adopted boolean, late boolean, uncovered bigint, unpriced boolean,
@@ -505,6 +506,8 @@ begin
   from (
     select distinct r.partner_id, r.currency from unnest(items) r where not exists (
       select from ledger_balance b where b.partner_id = r.partner_id and b.currency = r.currency)
+      -- What is paid by a reservation needs no wallet in what the number is billed in by now.
+      and not exists (select from charge_wamid w where w.wamid = r.wamid)
   ) m having count(*) > 0;
 
   -- A number may have moved since: the partner of the day of the send pays.
@@ -562,6 +565,10 @@ begin
         insert into charge_wamid values (one.wamid, one.participant, own.partner_id, own.key, own.part);
         continue;
       end if;
+      -- More members than were reserved for: paid by whom and in what the others are.
+      select c.* into own from charge c
+      where c.partner_id = claim.partner_id and c.key = claim.key and c.part = claim.part;
+      one.partner_id := own.partner_id; one.reference := own.reference; one.currency := own.currency;
     end if;
     if one.outcome = 'capture' then
       insert into charge_wamid
@@ -569,17 +576,19 @@ begin
     end if;
   end loop;
 
-  update charge c set quoted_micros = r.price, pricing_type = r.pricing_type, charged_category = r.category
+  update charge c set quoted_micros = (r.prices ->> c.currency)::bigint, pricing_type = r.pricing_type,
+    charged_category = r.category
   from unnest(items) r
   join charge_wamid w on w.wamid = r.wamid and w.participant = r.participant
-  where r.outcome = 'sent' and r.price is not null and c.state = 'reserved'
+  where r.outcome = 'sent' and r.prices ? c.currency and c.state = 'reserved'
     and c.partner_id = w.partner_id and c.key = w.key and c.part = w.part;
 
   select array_agg((r.n, c.partner_id, c.key, c.part,
       case when r.outcome = 'capture' then
-        coalesce(r.price, c.quoted_micros, case when not c.is_late then c.max_micros end, r.highest, 0) end,
+        coalesce((r.prices ->> c.currency)::bigint, c.quoted_micros,
+          case when not c.is_late then c.max_micros end, (r.highest ->> c.currency)::bigint, 0) end,
       coalesce(r.category, c.charged_category, c.category), coalesce(r.pricing_type, c.pricing_type),
-      case when r.outcome = 'release' then null when r.price is not null then 'reported'
+      case when r.outcome = 'release' then null when r.prices ? c.currency then 'reported'
            when c.quoted_micros is not null then 'announced' when not c.is_late then 'reserved'
            else 'highest' end,
       case when r.outcome = 'release' then 'failed' end)::ledger_resolution)
