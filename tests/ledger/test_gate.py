@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,7 +16,7 @@ from partnerhub.kit.database import Database
 from partnerhub.kit.ids import uuid7
 from partnerhub.ledger import services
 from partnerhub.ledger.errors import GateBusy, KeyReused, PaymentMissing, RateMissing
-from partnerhub.ledger.gate import Gate, OrderInvalid, _stop
+from partnerhub.ledger.gate import Gate, OrderInvalid
 from partnerhub.ledger.schemas import Category, Reserved
 from tests.ledger.stock import (
     BEN,
@@ -363,22 +362,6 @@ async def test_a_closed_gate_takes_nothing_but_finishes_what_it_has(database: Da
     assert {answer.max_micros for answer in await asyncio.gather(*waiting)} == {136_500}
     with pytest.raises(GateBusy):
         await gate.reserve(order())
-
-
-async def test_a_task_that_loses_a_cancellation_is_stopped_all_the_same() -> None:
-    """As `asyncio.wait_for` of Python 3.11 does when both come together."""
-
-    async def loses_two() -> None:
-        for _ in range(2):
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.sleep(60)
-        await asyncio.sleep(60)
-
-    task = asyncio.create_task(loses_two())
-    await asyncio.sleep(0)
-    async with asyncio.timeout(5):
-        await _stop(task)
-    assert task.cancelled()
 
 
 async def test_falling_below_the_threshold_asks_for_a_renewal_once_in_the_same_commit(

@@ -151,7 +151,8 @@ async def _end(child: Child, process: asyncio.subprocess.Process) -> None:
         return
     process.send_signal(child.stop_signal)
     try:
-        await asyncio.wait_for(process.wait(), child.grace_seconds)
+        async with asyncio.timeout(child.grace_seconds):
+            await process.wait()
     except TimeoutError:
         log.warning("process did not stop and is killed", service=child.service, pid=process.pid)
         os.killpg(process.pid, signal.SIGKILL)

@@ -22,6 +22,7 @@ from partnerhub.kit import clock, logs
 from partnerhub.kit.database import Database, DatabaseAway
 from partnerhub.kit.errors import HubError, Invalid
 from partnerhub.kit.money import Micros
+from partnerhub.kit.tasks import stop
 from partnerhub.ledger.errors import GateBusy, KeyReused, PaymentMissing
 from partnerhub.ledger.pricing import Prices
 from partnerhub.ledger.recipients import normalise
@@ -134,7 +135,7 @@ class Gate:
         if self._tasks:
             writer, prices = self._tasks
             await asyncio.wait([writer], timeout=grace_seconds)
-            await asyncio.gather(_stop(writer), _stop(prices))
+            await stop(writer, prices)
             self._tasks = []
         for left in self._waiting:
             left.refuse(GateBusy("The gate is closed."))
@@ -352,17 +353,6 @@ class Gate:
             except (HubError, psycopg.Error, OSError) as error:
                 _log.warning("gate_prices_lost", error=str(error))
                 await asyncio.sleep(1.0)
-
-
-async def _stop(task: asyncio.Task[None]) -> None:
-    """Cancel a task until it ends.
-
-    Once is not enough on Python 3.11: `asyncio.wait_for`, which psycopg waits with, loses a cancellation that
-    comes together with what it waits for. Source: python/cpython issue 86296, mended in 3.12.
-    """
-    while not task.done():
-        task.cancel()
-        await asyncio.wait([task], timeout=0.2)
 
 
 def _refuse_reserves(batch: Sequence[_Waiting]) -> list[_Waiting]:

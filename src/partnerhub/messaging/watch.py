@@ -17,6 +17,7 @@ import psycopg
 
 from partnerhub.kit import logs
 from partnerhub.kit.database import Database
+from partnerhub.kit.tasks import stop
 
 PING_SECONDS: Final = 0.3
 SILENCE_SECONDS: Final = 0.9
@@ -64,9 +65,7 @@ class Watch:
         """Stop listening."""
         self._proven_at = float("-inf")
         if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await stop(self._task)
 
     async def _run(self) -> None:
         while True:

@@ -26,6 +26,7 @@ from partnerhub.kit.database import Database, DatabaseAway
 from partnerhub.kit.errors import HubError
 from partnerhub.kit.http import Answer, ExchangeError, FailureKind, HttpClient
 from partnerhub.kit.logs import get
+from partnerhub.kit.tasks import stop
 from partnerhub.webhooks import moments, outcomes
 from partnerhub.webhooks.lanes import Job
 from partnerhub.webhooks.outcomes import Outcome
@@ -175,9 +176,7 @@ class Sender:
             await self.drain(timeout_seconds=timeout_seconds)
         for future in list(self._running):
             future.cancel()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await stop(*self._tasks)
         self._tasks = []
         await self._own.close()
 

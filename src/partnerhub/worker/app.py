@@ -14,6 +14,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 from partnerhub.kit import logs
 from partnerhub.kit.database import DatabaseAway
 from partnerhub.kit.jobs import Queue
+from partnerhub.kit.tasks import stop
 from partnerhub.messaging.settle import Settler
 from partnerhub.webhooks.sender import Sender
 from partnerhub.worker.registry import Means, keep_days, register_all
@@ -25,6 +26,9 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 _JOBS: Final = Gauge("partnerhub_worker_jobs", "Jobs by state.", ["state"])
 _IN_FLIGHT: Final = Gauge("partnerhub_worker_deliveries_in_flight", "Deliveries under way.")
 _UNWRITTEN: Final = Gauge("partnerhub_worker_deliveries_unwritten", "Outcomes that wait to be written.")
+
+# A second cancellation would break off the jobs in hand, which the queue grants ten seconds.
+_JOBS_GRACE_SECONDS: Final = 15.0
 
 log = logs.get(__name__)
 
@@ -51,8 +55,7 @@ class Worker:
         try:
             yield
         finally:
-            self._jobs.cancel()
-            await asyncio.gather(self._jobs, return_exceptions=True)
+            await stop(self._jobs, again_after_seconds=_JOBS_GRACE_SECONDS)
             await self._settler.close()
 
     async def _run_jobs(self) -> None:
