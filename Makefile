@@ -46,9 +46,11 @@ $(STAMP): requirements/dev.lock requirements/uv.lock pyproject.toml
 	@echo "Installing the locked dependencies …"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.lock
 	@# uv takes seconds where pip takes minutes; where it cannot reach the index that pip is set up for, pip does it.
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.lock 2>/dev/null || \
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements/dev.lock 2>/dev/null || \
 		$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@# Also where the environment forbids Python to keep bytecode: every process would compile everything again.
+	@$(BIN)/python -m compileall -q src/partnerhub
 	@touch $(STAMP)
 
 clean:
