@@ -25,6 +25,7 @@ from partnerhub.settings import Settings
 from partnerhub.web.cookies import CookieJar
 from partnerhub.web.hubs import HUBS
 from partnerhub.webhooks.sender import Sender
+from tests import plain_browser
 from tests.browser import LOOKS, Look, Visit, visit
 from tests.factories import MadeMember, MadePartner, make_member, make_partner
 from tests.identity.people import CHEAP, PASSWORD
@@ -122,6 +123,14 @@ class HubStage:
             yield opened
 
     @asynccontextmanager
+    async def browse(self, member: MadeMember | None = None) -> AsyncIterator[plain_browser.Browser]:
+        """Give a browser without script and screen, signed in as `member`."""
+        async with plain_browser.browsing(self.url) as found:
+            for cookie in await self.cookies(member) if member else ():
+                found.plant(str(cookie["name"]), str(cookie["value"]))
+            yield found
+
+    @asynccontextmanager
     async def sending(self) -> AsyncIterator[Sender]:
         """Deliver what waits, as the worker does."""
         async with HttpClient(policy=AddressPolicy.PUBLIC_AND_LOOPBACK) as http:
@@ -157,6 +166,7 @@ async def staged(
         meta = await stack.enter_async_context(harness.running(harness.CONFIG))
         software = await stack.enter_async_context(receiver())
         listener, url = free_listener()
+        stack.enter_context(listener)
         settings = settings_for(url, meta, **changes)
         to_meta = await stack.enter_async_context(HttpClient(policy=AddressPolicy.TRUSTED))
         outbound = await stack.enter_async_context(HttpClient(policy=AddressPolicy.PUBLIC_AND_LOOPBACK))

@@ -29,6 +29,7 @@ class Stop:
 
     name: str
     page: Page
+    is_whole: bool = True  # false under a dialog, whose shade covers the window and not the page below
 
 
 async def tour_dashboard(
@@ -71,6 +72,9 @@ async def tour_dashboard(
         yield Stop("integration-member", opened.page)
     async with stage.visit(browser, HOME, member=await _newcomer(stage), look=look) as opened:
         yield Stop("accounts-empty", opened.page)
+        await opened.page.get_by_role("main").get_by_role("link", name="Connect a number").last.click()
+        await expect(opened.page.get_by_role("dialog")).to_be_visible()
+        yield Stop("accounts-connect", opened.page, is_whole=False)
         await opened.page.goto(stage.url + DELIVERIES)
         yield Stop("deliveries-empty", opened.page)
 
@@ -78,28 +82,26 @@ async def tour_dashboard(
 async def _press(stage: HubStage, sample: Sample, page: Page) -> AsyncGenerator[Stop, None]:
     """Pass the states that a press of a button brings."""
     await page.goto(f"{stage.url}{HOME}/{sample.channels['Kestrel Parcel'].id}")
-    await page.get_by_role("button", name="Create a new key").click()
+    await page.get_by_role("link", name="Create a new key").click()
+    dialog = page.get_by_role("dialog", name="Create a new key")
+    await expect(dialog).to_be_visible()
+    yield Stop("account-new-key", page, is_whole=False)
+    await dialog.get_by_role("button", name="Create a new key").click()
     await expect(page.get_by_text("Copy the key now.")).to_be_visible()
     yield Stop("account-key-created", page)
     await page.goto(stage.url + INTEGRATION)
     await page.get_by_role("button", name="Send test").click()
     await expect(page.locator("#test-result")).to_be_visible()
     yield Stop("integration-test-ok", page)
-    good = await page.get_by_label("Partner webhook URL").input_value()
-    await _save(page, stage.receiver.url("/broken"))
+    address = page.get_by_label("Partner webhook URL")
+    await address.fill(stage.receiver.url("/broken"))
     await page.get_by_role("button", name="Send test").click()
     await expect(page.get_by_text("The server failed with 500.")).to_be_visible()
     yield Stop("integration-test-failed", page)
-    await _save(page, "https://my_host.example:8443/hook")
+    await address.fill("https://my_host.example:8443/hook")
+    await page.get_by_role("button", name="Save changes").click()
     await expect(page.locator('[aria-invalid="true"]')).to_have_count(1)
     yield Stop("integration-error", page)
-    await _save(page, good)
-
-
-async def _save(page: Page, url: str) -> None:
-    await page.get_by_label("Partner webhook URL").fill(url)
-    await page.get_by_role("button", name="Save changes").click()
-    await page.wait_for_load_state()
 
 
 async def _newcomer(stage: HubStage) -> MadeMember:
@@ -136,10 +138,13 @@ async def tour_popup(
         yield Stop("popup-account-error", page)
         await sign_up(page, email=email)
         await expect(page.get_by_role("heading", name="Connect your number")).to_be_visible()
+        await expect(page.get_by_role("button", name="Continue with Facebook")).to_be_enabled()
         yield Stop("popup-connect", page)
         number = f"+49 30 5551 {sum(map(ord, str(look))):04d}"
-        async for stop in _connect(stage, opened, number):
-            yield stop
+        # Meta answers a PIN by the time since the last wrong one, and looking at a page takes time.
+        async with stage.meta.standing_still():
+            async for stop in _connect(stage, opened, number):
+                yield stop
         await page.goto(f"{stage.url}/dashboard/app/{partner.id}?next=login")
         await page.get_by_label("E-mail").fill(email)
         await page.get_by_label("Password").fill(PASSWORD)
@@ -157,6 +162,10 @@ async def _connect(stage: HubStage, opened: Visit, number: str) -> AsyncGenerato
     await dialog.get_by_test_id("cancel").click()
     await expect(page.get_by_text("The window was closed before the end.")).to_be_visible()
     yield Stop("popup-cancelled", page)
+    await page.reload()
+    await report(page, {"code": "used-up", "message": {"event": "FINISH", "data": {}}})
+    await expect(page.get_by_text("The connection stopped")).to_be_visible()
+    yield Stop("popup-connect-failed", page)
     made = await stage.meta.admin(
         "POST",
         "/signups",
@@ -170,18 +179,32 @@ async def _connect(stage: HubStage, opened: Visit, number: str) -> AsyncGenerato
     # An answer without content leaves the page standing where a person waits.
     await page.route("**/signup", lambda route: route.fulfill(status=204))
     await report(page, made)
+    await expect(page.get_by_role("heading", name="Connecting your number")).to_be_visible()
     yield Stop("popup-working", page)
     await page.unroute("**/signup")
     await page.reload()
     await report(page, made)
     await expect(page.get_by_role("heading", name="Almost there")).to_be_visible()
     yield Stop("popup-register-pin", page)
-    await page.get_by_label("Two-step verification PIN").fill(PIN)
+    await enter_pin(stage, page, "000000")
+    await expect(page.get_by_text("Meta did not take this PIN.")).to_be_visible()
+    yield Stop("popup-register-pin-refused", page)
+    await page.get_by_label("Two-step verification PIN").fill("000000")
+    await page.get_by_role("button", name="Register the number").click()
+    await expect(page.get_by_text("too quickly")).to_be_visible()
+    yield Stop("popup-register-failed", page)
     await page.route("**/finish", lambda route: route.fulfill(status=204))
-    await page.get_by_role("button", name="Try again").click()
+    await enter_pin(stage, page, PIN, button="Try again")
     await expect(page.get_by_role("heading", name="Your number is connected")).to_be_visible()
     yield Stop("popup-done", page)
     await page.unroute("**/finish")
+
+
+async def enter_pin(stage: HubStage, page: Page, pin: str, *, button: str = "Register the number") -> None:
+    """Enter a PIN as slowly as Meta wants it after a wrong one."""
+    await stage.meta.admin("POST", "/clock", {"advance_seconds": 120})
+    await page.get_by_label("Two-step verification PIN").fill(pin)
+    await page.get_by_role("button", name=button).click()
 
 
 async def sign_up(page: Page, *, email: str, password: str = PASSWORD, company: str = "Fjord Travel") -> None:
@@ -212,7 +235,8 @@ async def report(page: Page, made: dict[str, Any]) -> None:
     await page.locator("form[action$='/signup']").evaluate(
         """(form, values) => {
           for (const [name, value] of Object.entries(values)) form.elements[name].value = value;
-          form.requestSubmit();
+          // Later, so that the page does not leave before it has answered.
+          setTimeout(() => form.requestSubmit(), 0);
         }""",
         values,
     )

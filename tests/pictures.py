@@ -25,14 +25,23 @@ _REDUCE = """async (picture) => {
   const parts = (pixel) => [pixel & 255, (pixel >> 8) & 255, (pixel >> 16) & 255];
   const ordered = [...counts].sort((a, b) => b[1] - a[1]).map(([pixel]) => [pixel, parts(pixel)]);
   const far = ([r, g, b], [pr, pg, pb]) => 2 * (r - pr) ** 2 + 4 * (g - pg) ** 2 + 3 * (b - pb) ** 2;
-  let palette;
-  for (let near = 0; ; near = near * 2 + 20) {
-    palette = [];
+  const choose = (near) => {
+    const palette = [];
     for (const [, colour] of ordered) {
       if (palette.every((kept) => far(colour, kept) > near)) palette.push(colour);
-      if (palette.length > 256) break;
+      if (palette.length > 256) return null;
     }
-    if (palette.length <= 256) break;
+    return palette;
+  };
+  let palette = choose(0);
+  if (!palette) {
+    let [low, high] = [0, 1];
+    while (!(palette = choose(high))) [low, high] = [high, high * 2];
+    for (let round = 0; round < 6; round++) {
+      const middle = (low + high) / 2, better = choose(middle);
+      if (better) [palette, high] = [better, middle];
+      else low = middle;
+    }
   }
   const places = new Map(ordered.map(([pixel, colour]) => {
     let best = 0, least = Infinity;

@@ -67,8 +67,10 @@ async def _everything(
 
 
 async def _shoot(browser: Browser, stop: Stop) -> bytes:
+    # What sticks to the window would else stand in the middle of the page.
+    await stop.page.evaluate("scrollTo(0, 0)")
     await stop.page.evaluate("document.fonts.ready.then(() => true)")
-    picture = await stop.page.screenshot(full_page=True, caret="initial", animations="allow")
+    picture = await stop.page.screenshot(full_page=stop.is_whole, caret="initial", animations="allow")
     helper = await browser.new_page()
     try:
         return await make_small(helper, picture)

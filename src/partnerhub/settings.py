@@ -96,6 +96,13 @@ def _base_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _page_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("must be an http(s) address")
+    return text
+
+
 def _networks(text: str) -> tuple[str, ...]:
     return tuple(
         str(ipaddress.ip_network(part.strip(), strict=False)) for part in text.split(",") if part.strip()
@@ -135,6 +142,11 @@ class Settings:
     brand_name: str = _setting("Partner Hub", help="The name that pages and mails carry.")
     brand_logo_url: str = _setting("", help="Logo shown beside the name; empty for the built-in sign.")
     support_email: str = _setting("", help="Where pages send people who are stuck.")
+    terms_url: str = _setting(
+        "", help="Your terms of service; clients accept them in the popup.", read=_page_url
+    )
+    privacy_url: str = _setting("", help="Your privacy notice, linked from every page.", read=_page_url)
+    imprint_url: str = _setting("", help="Your imprint, linked from sign-in pages.", read=_page_url)
 
     hub_host: str = _setting("127.0.0.1", help="Address the hub listens on.")
     hub_port: int = _setting(8082, help="Port the hub listens on.", read=_port)

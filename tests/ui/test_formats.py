@@ -83,6 +83,8 @@ def test_times_near_by_are_told_by_distance() -> None:
     ("milliseconds", "text"),
     [
         (0, "0 ms"),
+        (0.37, "0.4 ms"),
+        (9.96, "10 ms"),
         (184.4, "184 ms"),
         (999, "999 ms"),
         (3210, "3.2 s"),
@@ -92,6 +94,19 @@ def test_times_near_by_are_told_by_distance() -> None:
 )
 def test_durations(milliseconds: float, text: str) -> None:
     assert plain(formats.duration(milliseconds, "en")) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        ("4930555100001", "+49 30 555100001"),
+        ("+12025550108", "+1 202-555-0108"),
+        ("5511955510004", "+55 11 95551-0004"),
+        ("not a number", "not a number"),
+    ],
+)
+def test_phone_numbers(number: str, text: str) -> None:
+    assert formats.phone(number) == text
 
 
 @pytest.mark.parametrize(

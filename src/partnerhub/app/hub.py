@@ -58,7 +58,7 @@ def create_hub(
     """
     jar = CookieJar(is_secure=settings.is_secure)
     pages = Pages(
-        brand=Brand(name=settings.brand_name, logo_url=settings.brand_logo_url or None),
+        brand=brand_of(settings),
         jar=jar,
         packages={"dashboard": _folder(dashboard), "hosted": _folder(hosted)},
         auto_reload=settings.development,
@@ -118,6 +118,18 @@ def create_hub(
                 fallback_url=settings.hub_url,
             ),
         },
+    )
+
+
+def brand_of(settings: Settings) -> Brand:
+    """Return the operator's name, logo and the pages that every visitor may want."""
+    return Brand(
+        name=settings.brand_name,
+        logo_url=settings.brand_logo_url or None,
+        support_url=f"mailto:{settings.support_email}" if settings.support_email else None,
+        imprint_url=settings.imprint_url or None,
+        privacy_url=settings.privacy_url or None,
+        terms_url=settings.terms_url or None,
     )
 
 

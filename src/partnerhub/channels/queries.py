@@ -7,6 +7,7 @@ partner once more in its condition.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -50,6 +51,7 @@ __all__ = [
     "list_clients",
     "list_clients_of_user",
     "list_keys",
+    "list_names",
     "list_templates",
     "open_access",
     "without_open_dates",
@@ -149,6 +151,15 @@ async def get_channel(
     if not rows:
         raise ChannelUnknown("The channel does not exist.")
     return channel_of(rows[0])
+
+
+async def list_names(unit: Unit, *, partner_id: str, channel_ids: Collection[str]) -> dict[str, str]:
+    """Return the display names of these channels, or their numbers; ids that are not there are left out."""
+    rows = await unit.fetch_dicts(
+        "select id, phone_name, phone_number from channel where partner_id = %s and id = any (%s)",
+        (partner_id, list(channel_ids)),
+    )
+    return {row["id"]: row["phone_name"] or f"+{row['phone_number']}" for row in rows}
 
 
 async def list_keys(unit: Unit, *, partner_id: str, channel_id: str) -> list[ChannelKey]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -13,8 +15,10 @@ from partnerhub.channels import queries as channels
 from partnerhub.channels.life_cycle import Stage
 from partnerhub.channels.schemas import Channel, ChannelKey, Listing, MintedKey
 from partnerhub.channels.services import mint_key
-from partnerhub.dashboard.means import MessagingAddress
-from partnerhub.identity.schemas import Hub
+from partnerhub.dashboard import words
+from partnerhub.dashboard.means import MessagingAddress, connect_link
+from partnerhub.identity import queries as identity
+from partnerhub.identity.schemas import AuditEntry, Hub
 from partnerhub.kit.crypto import Keyring
 from partnerhub.kit.errors import HubError
 from partnerhub.ui.address import Address
@@ -24,28 +28,21 @@ from partnerhub.web.navigation import N_
 from partnerhub.web.pages import Page
 from partnerhub.web.tenant import Tenant
 from partnerhub.webhooks import queries as webhooks
-from partnerhub.webhooks.schemas import Endpoint, OwnerKind
+from partnerhub.webhooks.schemas import Endpoint, Health, OpenDeliveries, OwnerKind
 
 PATH = "/dashboard/partner/accounts"
 PAGE_SIZE = 25
+HISTORY_LENGTH = 8
 
-STAGES: dict[Stage, tuple[str, Tone]] = {
-    Stage.CREATED: (N_("Created"), "neutral"),
-    Stage.UNVERIFIED: (N_("In review"), "info"),
-    Stage.VERIFIED: (N_("Verified"), "info"),
-    Stage.READY: (N_("Ready"), "info"),
-    Stage.RUNNING: (N_("Running"), "good"),
-    Stage.LIVE: (N_("Live"), "good"),
+FILTERS: dict[str, dict[str, object]] = {
+    "live": {"hub_status": "live"},
+    "needs_action": {"availability_status": "error"},
+    "draft": {"hub_status": "draft"},
+    "pending_deletion": {"hub_status": "pending_deletion"},
+    "terminated": {"hub_status": "terminated"},
 }
-QUALITIES: dict[str | None, tuple[int, str]] = {
-    "GREEN": (3, N_("High")),
-    "YELLOW": (2, N_("Medium")),
-    "RED": (1, N_("Low")),
-}
-LIMITS = {
-    "TIER_50": "50", "TIER_250": "250", "TIER_1K": "1,000", "TIER_2K": "2,000", "TIER_10K": "10,000",
-    "TIER_100K": "100,000",
-}  # fmt: skip
+_ORDER = {"name": "setup_info.phone_name", "client": "client.name", "created": "created_at"}
+_PHONE = re.compile(r"\+?[0-9][0-9 ()./-]*")
 
 
 @dataclass(frozen=True)
@@ -60,7 +57,20 @@ class Row:
     tone: Tone
     level: int
     quality: str
-    limit: str
+    limit: int | None
+    is_unlimited: bool
+    webhook: str
+    webhook_tone: Tone
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something that happened to a number, in the reader's words."""
+
+    entry: AuditEntry
+    title: str
+    icon: str
+    tone: Tone
 
 
 @dataclass(frozen=True)
@@ -69,10 +79,20 @@ class Detail:
 
     row: Row
     channel: Channel
-    keys: list[ChannelKey]
+    meta_state: str
+    throughput: str
+    keys: Sequence[ChannelKey]
     endpoint: Endpoint | None
+    is_of_account: bool
+    open: OpenDeliveries
+    history: Sequence[Step]
     minted: MintedKey | None
     address: str
+
+    @property
+    def may_send(self) -> bool:
+        """Say whether a key is of use: the number is registered and not terminated."""
+        return self.channel.stage in {Stage.RUNNING, Stage.LIVE} and not self.channel.is_terminated
 
 
 @get(PATH)
@@ -80,6 +100,7 @@ async def list_accounts(
     *,
     page: NamedDependency[Page],
     tenant: NamedDependency[Tenant],
+    public_url: NamedDependency[str],
     q: FromQuery[str] = "",
     status: FromQuery[str] = "",
     sort: FromQuery[str] = "",
@@ -89,37 +110,26 @@ async def list_accounts(
     address = Address(
         PATH, {"q": q, "status": status, "sort": sort, "page": str(number) if number > 1 else ""}
     )
-    filters: dict[str, object] = {}
-    if q.strip():
-        filters["q"] = q.strip()
-    if status in {"live", "pending_deletion", "terminated", "draft"}:
-        filters["hub_status"] = status
-    order = {"name": "setup_info.phone_name", "client": "client.name", "created": "created_at"}
-    field = order.get(sort.removeprefix("-"), "created_at")
-    direction = "-" if sort.startswith("-") or not sort else ""
     async with tenant.unit() as unit:
         found = await channels.list_channels(
-            unit,
-            partner_id=tenant.partner_id,
-            listing=Listing(
-                limit=PAGE_SIZE,
-                offset=(number - 1) * PAGE_SIZE,
-                sort=(f"{direction}{field}", "id"),
-                filters=filters,
-            ),
+            unit, partner_id=tenant.partner_id, listing=_listing(q, status, sort, number)
         )
+        owners = {one.id for one in found.rows} | {one.waba_id for one in found.rows}
+        health = await webhooks.list_health(unit, owner_ids=owners)
     first = (number - 1) * PAGE_SIZE + 1
+    last = first + len(found.rows) - 1
     return page.show(
         "dashboard/accounts.html",
         part="dashboard/accounts_part.html",
         headers={"hx-push-url": str(address)} if page.is_fragment else None,
-        rows=[_row(page, channel) for channel in found.rows],
+        rows=[_row(page, one, health.get(one.id) or health.get(one.waba_id)) for one in found.rows],
         total=found.total,
         address=address,
+        connect_link=connect_link(public_url, tenant.partner_id),
         first=first,
-        last=first + len(found.rows) - 1,
+        last=last,
         previous=address.with_(page=number - 1 if number > 2 else None) if number > 1 else None,
-        next=address.with_(page=number + 1) if first + len(found.rows) - 1 < found.total else None,
+        next=address.with_(page=number + 1) if last < found.total else None,
     )
 
 
@@ -134,6 +144,19 @@ async def show_account(
     """Show one number."""
     detail = await _detail(page, tenant, keyring, messaging, channel_id)
     return page.show("dashboard/account_detail.html", detail=detail, problem=None)
+
+
+@get(PATH + "/{channel_id:str}/api-key")
+async def ask_for_key(
+    channel_id: FromPath[str],
+    page: NamedDependency[Page],
+    tenant: NamedDependency[Tenant],
+    keyring: NamedDependency[Keyring],
+    messaging: NamedDependency[MessagingAddress],
+) -> Response[Any]:
+    """Ask before the current key is replaced; the page of the dialog, for people without script."""
+    detail = await _detail(page, tenant, keyring, messaging, channel_id)
+    return page.show("dashboard/account_new_key.html", detail=detail)
 
 
 @post(PATH + "/{channel_id:str}/api-key", status_code=200)
@@ -165,6 +188,24 @@ async def make_key(
     )
 
 
+def _listing(text: str, status: str, sort: str, number: int) -> Listing:
+    filters = dict(FILTERS.get(status, {}))
+    text = text.strip()
+    if _PHONE.fullmatch(text):
+        # Written with blanks and signs as people do; stored are the digits.
+        text = re.sub(r"\D", "", text)
+    if text:
+        filters["q"] = text
+    field = _ORDER.get(sort.removeprefix("-"), "created_at")
+    direction = "-" if sort.startswith("-") or not sort else ""
+    return Listing(
+        limit=PAGE_SIZE,
+        offset=(number - 1) * PAGE_SIZE,
+        sort=(f"{direction}{field}", "id"),
+        filters=filters,
+    )
+
+
 async def _detail(
     page: Page,
     tenant: Tenant,
@@ -174,45 +215,78 @@ async def _detail(
     *,
     minted: MintedKey | None = None,
 ) -> Detail:
+    partner_id = tenant.partner_id
     async with tenant.unit() as unit:
-        channel = await channels.get_channel(unit, partner_id=tenant.partner_id, channel_id=channel_id)
-        keys = await channels.list_keys(unit, partner_id=tenant.partner_id, channel_id=channel_id)
-        endpoint = await webhooks.find_endpoint(
+        channel = await channels.get_channel(unit, partner_id=partner_id, channel_id=channel_id)
+        keys = await channels.list_keys(unit, partner_id=partner_id, channel_id=channel_id)
+        own = await webhooks.find_endpoint(
             unit, owner_kind=OwnerKind.CHANNEL, owner_id=channel_id, keyring=keyring
-        ) or await webhooks.find_endpoint(
+        )
+        endpoint = own or await webhooks.find_endpoint(
             unit, owner_kind=OwnerKind.WABA, owner_id=channel.waba_id, keyring=keyring
         )
-    return Detail(_row(page, channel), channel, keys, endpoint, minted, messaging.url)
+        waiting = (
+            await webhooks.count_open(unit, partner_id=partner_id, endpoint_id=endpoint.id)
+            if endpoint
+            else OpenDeliveries()
+        )
+        entries = await identity.list_audit(
+            unit, partner_id=partner_id, object_kind="channel", object_id=channel_id, limit=HISTORY_LENGTH
+        )
+    return Detail(
+        row=_row(page, channel, endpoint.health if endpoint else None),
+        channel=channel,
+        meta_state=page.say(words.META_STATES.get(channel.meta_status, channel.meta_status or "–")),
+        throughput=page.say(words.THROUGHPUTS.get(channel.throughput, channel.throughput or "–")),
+        keys=keys,
+        endpoint=endpoint,
+        is_of_account=own is None,
+        open=waiting,
+        history=[_step(page, entry) for entry in entries],
+        minted=minted,
+        address=messaging.url,
+    )
 
 
-def _row(page: Page, channel: Channel) -> Row:
-    word, tone = STAGES[channel.stage]
+def _row(page: Page, channel: Channel, health: Health | None) -> Row:
+    word, tone = words.STAGES[channel.stage]
     if channel.is_terminated:
-        word, tone = N_("Terminated"), "neutral"
+        word, tone = words.TERMINATED
     elif channel.cancelled_at is not None:
-        word, tone = N_("Ends this month"), "warn"
+        word, tone = words.ENDS
     elif channel.error:
-        word, tone = N_("Needs action"), "bad"
-    level, quality = QUALITIES.get(channel.current_quality_rating, (0, N_("Not rated")))
-    limit = channel.current_limit or ""
+        word, tone = words.NEEDS_ACTION
+    level, quality = words.QUALITIES.get(channel.current_quality_rating, words.NOT_RATED)
+    webhook, webhook_tone = words.HEALTH[health]
     return Row(
         id=channel.id,
         name=channel.phone_name or f"+{channel.phone_number}",
         client=channel.client.name,
-        number=f"+{channel.phone_number}",
+        number=channel.phone_number,
         status=page.say(word),
         tone=tone,
         level=level,
         quality=page.say(quality),
-        limit=page.say(N_("Unlimited")) if limit == "TIER_UNLIMITED" else LIMITS.get(limit, "–"),
+        limit=words.LIMITS.get(channel.current_limit),
+        is_unlimited=channel.current_limit == "TIER_UNLIMITED",
+        webhook=page.say(webhook),
+        webhook_tone=webhook_tone,
     )
+
+
+def _step(page: Page, entry: AuditEntry) -> Step:
+    title, icon, tone = words.ACTIONS.get(entry.action, (entry.action, "activity", "neutral"))
+    stage = str((entry.after or {}).get("stage", ""))
+    if stage in set(Stage):
+        stage = page.say(words.STAGES[Stage(stage)][0])
+    return Step(entry, page.say(title).format(stage=stage), icon, tone)
 
 
 def router() -> Router:
     """Return the routes of this screen."""
     return Router(
         "/",
-        route_handlers=[list_accounts, show_account, make_key],
+        route_handlers=[list_accounts, show_account, ask_for_key, make_key],
         guards=[requires(hub=Hub.PARTNER)],
         opt={"hub": Hub.PARTNER},
     )

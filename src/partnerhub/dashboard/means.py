@@ -11,3 +11,8 @@ class MessagingAddress:
 
     url: str
     allow_loopback: bool
+
+
+def connect_link(public_url: str, partner_id: str) -> str:
+    """Return the address at which the partner's clients begin."""
+    return f"{public_url}/onboarding/{partner_id}"

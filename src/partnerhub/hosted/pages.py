@@ -7,12 +7,10 @@ end is a navigation to the partner's page.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from litestar import Response, Router, get, post
@@ -24,7 +22,6 @@ from litestar.static_files import create_static_files_router
 
 from partnerhub.identity.errors import (
     EmailInvalid,
-    EmailTaken,
     PasswordWeak,
     SignInLimited,
     SignInRefused,
@@ -35,13 +32,14 @@ from partnerhub.kit.errors import HubError
 from partnerhub.onboarding import queries
 from partnerhub.onboarding import services as onboarding
 from partnerhub.onboarding.entry import read_entry
-from partnerhub.onboarding.errors import PinNeeded, RunUnknown, StepWrong
-from partnerhub.onboarding.schemas import Run, SignupResult, Step
+from partnerhub.onboarding.errors import AccountExists, PinNeeded, RunUnknown, StepWrong
+from partnerhub.onboarding.schemas import KnownNumber, Run, SignupResult, Step
 from partnerhub.onboarding.services import Connector
 from partnerhub.partners import queries as partner_queries
 from partnerhub.partners.schemas import Partner
 from partnerhub.ui.frame import Brand
-from partnerhub.ui.policy import content_security_policy
+from partnerhub.ui.languages import LANGUAGE_COOKIE, find_language
+from partnerhub.ui.policy import content_security_policy, origins_of
 from partnerhub.web.cookies import CookieJar
 from partnerhub.web.navigation import N_
 from partnerhub.web.pages import Page
@@ -65,16 +63,16 @@ class Hosted:
     config_id: str
     graph_version: str
     fallback_url: str
-    terms_url: str = ""
 
-    @property
-    def policy(self) -> str:
-        """The content policy of the page that opens Meta's window."""
-        parts = urlsplit(self.sdk_url)
-        sdk = f"{parts.scheme}://{parts.netloc}"
-        origins = tuple(dict.fromkeys((sdk, *self.dialog_origins)))
+    def connecting_policy(self, *, images: Sequence[str]) -> str:
+        """Return the content policy of the page that opens Meta's window."""
+        sdk = origins_of([self.sdk_url])
+        origins = tuple(dict.fromkeys((*sdk, *self.dialog_origins)))
         return content_security_policy(
-            script_origins=(sdk,), connect_origins=origins, frame_origins=origins, image_origins=origins
+            script_origins=sdk,
+            connect_origins=origins,
+            frame_origins=origins,
+            image_origins=tuple(dict.fromkeys((*origins, *images))),
         )
 
 
@@ -216,8 +214,12 @@ async def show_run(
     run_id: FromPath[UUID],
     visit: NamedDependency[Visit],
     mode: FromQuery[str] = "",
+    pin: FromQuery[str] = "",
 ) -> Response[Any]:
-    """Show the step at which the run stands; back button and reload end here, too."""
+    """Show the step at which the run stands; back button and reload end here, too.
+
+    `pin=refused` says that Meta did not take the PIN that was just entered.
+    """
     view = await _open(visit, run_id)
     if isinstance(view, Response):
         return view
@@ -228,14 +230,15 @@ async def show_run(
         case Step.CONNECT:
             return await _connect(view, _kept_problem(view))
         case Step.REGISTER:
-            return _register(view, _kept_problem(view))
+            return await _register(view, _kept_problem(view), is_pin_refused=pin == "refused")
         case Step.DONE:
             return view.show(
                 "hosted/done.html",
-                step=2,
+                step=3,
                 values={
                     "go_on": f"/onboarding/run/{run_id}/finish",
                     "connect_script": f"{STATIC_PATH}/connect.js",
+                    "numbers": await _numbers(view),
                 },
             )
 
@@ -409,25 +412,33 @@ class _View:
     page: Page
     visit: Visit
 
+    @property
+    def images(self) -> tuple[str, ...]:
+        """Where the logos lie that are not ours to serve."""
+        return origins_of([self.page.frame.brand.logo_url, self.partner.logo_url])
+
     def show(
         self,
         template: str,
         *,
         step: int,
         failed: bool = False,
+        status: int = 200,
         content_policy: str | None = None,
         values: Mapping[str, object],
     ) -> Response[Any]:
-        states = ["done"] * step + ["failed" if failed else "current"] + ["todo"] * (2 - step)
+        """Show a page of the run; `step` is how many of the three are done."""
+        states = ["done"] * step + ["failed" if failed else "current"] + ["todo"] * 2
         steps = [
             {"label": self.page.say(label), "state": state}
-            for label, state in zip(_STEPS, states, strict=True)
+            for label, state in zip(_STEPS, states, strict=False)
         ]
         return self.page.show(
             template,
             part=None,
+            status=status,
             keeps_opener=True,
-            content_policy=content_policy,
+            content_policy=content_policy or content_security_policy(image_origins=self.images),
             **{"run": self.run, "partner_name": self.partner.brand_name, "steps": steps, **values},  # type: ignore[arg-type]  # a template's values, none of them a parameter above
         )
 
@@ -439,9 +450,12 @@ async def _open(visit: Visit, run_id: UUID) -> _View | Response[Any]:
             partner = await partner_queries.get_partner(unit, partner_id=run.partner_id)
     except RunUnknown as error:
         return _stopped(visit, error)
-    brand = Brand(name=partner.brand_name, logo_url=partner.logo_url)
-    page = replace(visit.page, frame=replace(visit.page.frame, partner_brand=brand))
-    return _View(run, partner, page, visit)
+    frame = replace(visit.page.frame, partner_brand=Brand(name=partner.brand_name, logo_url=partner.logo_url))
+    # The link may wish for a language; what the person chose here goes before it.
+    wished = find_language(run.parameter("locale"))
+    if wished and LANGUAGE_COOKIE not in visit.request.cookies:
+        frame = replace(frame, language=wished)
+    return _View(run, partner, replace(visit.page, frame=frame), visit)
 
 
 async def _carry_on(
@@ -451,7 +465,7 @@ async def _carry_on(
     if isinstance(view, Response):
         return view
     # Whatever comes of it, the run keeps it and its own page shows it, so that a reload sends nothing twice.
-    with suppress(HubError):
+    try:
         await onboarding.complete_signup(
             visit.hosted.connector,
             run_id=run_id,
@@ -461,6 +475,10 @@ async def _carry_on(
             ip=visit.ip,
             user_agent=visit.user_agent,
         )
+    except PinNeeded:
+        return _to_run(run_id, "?pin=refused" if pin else "")
+    except HubError:
+        pass
     return _to_run(run_id)
 
 
@@ -480,24 +498,34 @@ def _account(
             errors["email"] = view.page.explain(error)
         case PasswordWeak():
             errors["password"] = view.page.explain(error)
-        case SignInRefused() | SignInLimited() | EmailTaken():
+        case SignInRefused() | SignInLimited():
             problem = Problem(say(N_("Not signed in")), view.page.explain(error), error.code)
+        case AccountExists():
+            problem = Problem(
+                say(N_("You have an account already")), view.page.explain(error), error.code, "warn"
+            )
         case _ if error.fields:
-            errors |= {{"name": "company"}.get(name, name): text for name, text in error.fields.items()}
+            errors |= {{"name": "company"}.get(name, name): say(text) for name, text in error.fields.items()}
         case _:
             problem = Problem(say(N_("That did not work")), view.page.explain(error), error.code)
     return view.show(
         "hosted/account.html",
         step=0,
-        failed=error is not None,
+        status=_status_of_form(error),
         values={
-            "mode": "sign_in" if sign_in else "sign_up",
+            "mode": "sign_in" if sign_in or isinstance(error, AccountExists) else "sign_up",
             "values": values,
             "errors": errors,
             "problem": problem,
-            "terms_url": view.visit.hosted.terms_url,
         },
     )
+
+
+def _status_of_form(error: HubError | None) -> int:
+    """Return the status of a form that comes back: 422 where a field is wrong, else the error's own."""
+    if error is None:
+        return 200
+    return 422 if error.status == 400 else error.status
 
 
 async def _connect(view: _View, problem: Problem | None) -> Response[Any]:
@@ -520,7 +548,7 @@ async def _connect(view: _View, problem: Problem | None) -> Response[Any]:
         "hosted/connect.html",
         step=1,
         failed=problem is not None and problem.tone == "bad",
-        content_policy=hosted.policy,
+        content_policy=hosted.connecting_policy(images=view.images),
         values={
             "connect_script": f"{STATIC_PATH}/connect.js",
             "known": known,
@@ -538,17 +566,28 @@ async def _connect(view: _View, problem: Problem | None) -> Response[Any]:
     )
 
 
-def _register(view: _View, problem: Problem | None) -> Response[Any]:
+async def _register(view: _View, problem: Problem | None, *, is_pin_refused: bool) -> Response[Any]:
+    needs_pin = view.run.error_code == PinNeeded.code
+    refused = N_("Meta did not take this PIN. After a few wrong ones it locks the number for a while.")
     return view.show(
         "hosted/register.html",
         step=1,
-        failed=True,
+        failed=problem is not None and not needs_pin,
         values={
-            "problem": problem,
-            "needs_pin": view.run.error_code == PinNeeded.code,
-            "errors": {"pin": ""},
+            # That a PIN is asked for is no accident: the page itself says so.
+            "problem": None if needs_pin else problem,
+            "needs_pin": needs_pin,
+            "errors": {"pin": view.page.say(refused) if needs_pin and is_pin_refused else ""},
+            "numbers": await _numbers(view),
         },
     )
+
+
+async def _numbers(view: _View) -> list[KnownNumber]:
+    """Return the numbers that this run brought or chose."""
+    async with view.visit.db.system() as unit:
+        known = await queries.list_known_numbers(unit, client_id=view.run.client_id or "")
+    return [number for number in known if number.channel_id in view.run.channel_ids]
 
 
 def _kept_problem(view: _View) -> Problem | None:
@@ -576,14 +615,16 @@ def _stopped(visit: Visit, error: HubError) -> Response[Any]:
         headers={"x-error-code": error.code},
         heading=page.say(heading),
         text=page.explain(error),
+        advice=page.say(
+            N_("Start again from the page that opened this window, or send its owner these details.")
+        ),
         code=error.code,
-        way_on=None,
         close_script=f"{STATIC_PATH}/connect.js",
     )
 
 
-def _to_run(run_id: UUID) -> Response[Any]:
-    return Redirect(f"/onboarding/run/{run_id}", status_code=303)
+def _to_run(run_id: UUID, query: str = "") -> Response[Any]:
+    return Redirect(f"/onboarding/run/{run_id}{query}", status_code=303)
 
 
 def router() -> Router:

@@ -10,6 +10,7 @@ import re
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
 
+import phonenumbers
 from babel import dates, numbers
 from markupsafe import Markup, escape
 
@@ -70,7 +71,9 @@ def ago(value: datetime, language: Language) -> str:
 
 
 def duration(milliseconds: float, language: Language) -> str:
-    """Write a duration: 184 ms, 3.2 s, 5 min."""
+    """Write a duration: 0.4 ms, 184 ms, 3.2 s, 5 min."""
+    if 0 < milliseconds < 9.95:
+        return f"{number(round(milliseconds, 1), language)}\u00a0ms"
     if milliseconds < 1000:
         return f"{number(round(milliseconds), language)}\u00a0ms"
     if milliseconds < 60_000:
@@ -87,6 +90,15 @@ def size(count: int, language: Language) -> str:
             break
         value, unit = value / 1000, larger
     return f"{number(round(value, 1 if unit != 'B' and value < 100 else None), language)}\u00a0{unit}"
+
+
+def phone(number: str) -> str:
+    """Write a phone number with its country code and blanks as its country does: +49 30 555100001."""
+    try:
+        parsed = phonenumbers.parse(f"+{number.removeprefix('+')}")
+    except phonenumbers.NumberParseException:
+        return number
+    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
 
 
 def initials(name: str) -> str:

@@ -31,6 +31,7 @@ class Brand:
     support_url: str | None = None
     imprint_url: str | None = None
     privacy_url: str | None = None
+    terms_url: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -168,9 +168,11 @@ def _write(folder: Path, language: Language, template: Catalog) -> None:
     for message in template:
         if message.id:
             old = known.get(message.id, message.context)
+            # One that has become countable, or no longer is, must be translated anew.
+            is_same = old is not None and old.pluralizable == message.pluralizable
             fresh.add(
                 message.id,
-                old.string if old is not None else None,
+                old.string if old is not None and is_same else None,
                 locations=message.locations,
                 auto_comments=message.auto_comments,
                 context=message.context,

@@ -7,7 +7,8 @@ cut `window.opener`, so they send `unsafe-none`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from urllib.parse import urlsplit
 
 _REFERRER = "strict-origin-when-cross-origin"
 _PERMISSIONS = "camera=(), microphone=(), geolocation=(), payment=(), usb=(), interest-cohort=()"
@@ -45,6 +46,13 @@ def content_security_policy(
     if not script_origins:
         parts += ["require-trusted-types-for 'script'", f"trusted-types {' '.join(trusted_types)}"]
     return "; ".join(parts)
+
+
+def origins_of(urls: Iterable[str | None]) -> tuple[str, ...]:
+    """Return the origins of absolute http(s) addresses, each once; others are ours already."""
+    parts = [urlsplit(url) for url in urls if url]
+    found = (f"{part.scheme}://{part.netloc}" for part in parts if part.scheme in {"http", "https"})
+    return tuple(dict.fromkeys(found))
 
 
 def security_headers(*, policy: str | None = None, keeps_opener: bool = False) -> dict[str, str]:

@@ -129,7 +129,9 @@ def attributes(values: Mapping[str, object] | None) -> Markup:
     """
     written = []
     for name, value in (values or {}).items():
-        bare = name.lower().removeprefix("data-")
+        lower = name.lower()
+        # htmx reads its attributes with `data-` before them too; other `data-` names do nothing.
+        bare = lower.removeprefix("data-") if lower.startswith("data-hx-") else lower
         if bare.startswith(_FORBIDDEN_ATTRIBUTES) or (
             bare == "hx-vals" and str(value).startswith(("js:", "javascript:"))
         ):
@@ -209,6 +211,7 @@ _FILTERS = {
     "ago": _ago,
     "duration": _duration,
     "size": _size,
+    "phone": formats.phone,
     "initials": formats.initials,
     "whatsapp": formats.whatsapp_text,
     "json": _json,

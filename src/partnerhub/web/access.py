@@ -172,6 +172,7 @@ HUB_ROWS: Mapping[str, Row] = {
     "GET /dashboard": PARTNER_PAGE,
     "GET /dashboard/partner/accounts": PARTNER_PAGE,
     "GET /dashboard/partner/accounts/{channel_id}": PARTNER_OBJECT_PAGE,
+    "GET /dashboard/partner/accounts/{channel_id}/api-key": PARTNER_OBJECT_PAGE,
     "POST /dashboard/partner/accounts/{channel_id}/api-key": PARTNER_OBJECT_PAGE,
     "GET /dashboard/partner/integration": PARTNER_PAGE,
     "POST /dashboard/partner/integration": OWNER_PAGE,

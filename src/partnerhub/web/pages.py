@@ -45,6 +45,8 @@ class Pages:
         folders = {"web": _OWN, **packages}
         self.brand = brand
         self.jar = jar
+        # The operator's logo may live elsewhere.
+        self.policy = policy.content_security_policy(image_origins=policy.origins_of([brand.logo_url]))
         self._environment = environment(folders, auto_reload=auto_reload)
         self._catalogues = load_catalogues(folder / "locale" for folder in folders.values())
 
@@ -97,7 +99,11 @@ class Pages:
         frame = replace(self.bare_frame(scope), toasts=())
         heading = self.translate(frame.language, HEADINGS.get(failure.status, HEADINGS[500]))
         text = self.explain(frame.language, failure.code, failure.message)
-        sent = {**policy.security_headers(), **failure.headers, "x-error-code": failure.code}
+        sent = {
+            **policy.security_headers(policy=self.policy),
+            **failure.headers,
+            "x-error-code": failure.code,
+        }
         if is_fragment:
             toast = Toast(
                 title=heading, kind="error", text=text, code=failure.code, request_id=frame.request_id
@@ -157,7 +163,9 @@ class Page:
         is_part = self.is_fragment and part is not None
         frame = replace(self.frame, toasts=(*self.frame.toasts, *toasts))
         body = self.pages.render(part if is_part and part else template, frame, toasts=toasts, **values)
-        sent = policy.security_headers(policy=content_policy, keeps_opener=keeps_opener)
+        sent = policy.security_headers(
+            policy=content_policy or self.pages.policy, keeps_opener=keeps_opener
+        )
         spent = [self.pages.jar.cleared(FLASH)] if self.frame.toasts and not is_part else []
         return Response(
             body,

@@ -1,6 +1,7 @@
 """Errors in the reader's words: the codes that pages show often, ready for translation.
 
-The domain speaks English; a code that is missing here is shown with the domain's own message.
+The domain speaks English; a code that is missing here is shown with the domain's own message, in the
+reader's language where the message is one of `SENTENCES`.
 """
 
 from __future__ import annotations
@@ -49,4 +50,31 @@ ERRORS: Mapping[str, str] = {
     "password_wrong": N_("This is not your current password."),
     "session_ended": N_("The session has ended. Sign in again."),
     "email_invalid": N_("Write an e-mail address like name@company.example."),
+    "partner_link_unknown": N_("The link names no partner that we know."),
+    "onboarding_closed": N_("The partner takes no new numbers at the moment."),
+    "redirect_not_allowed": N_("The link leads back to an address that the partner did not set."),
+    "onboarding_unknown": N_("It took too long, or it was begun in another browser."),
+    "account_exists": N_("There is an account with this e-mail address. Sign in with it."),
+    "client_may_not_add": N_("The partner does not let you add further numbers by yourself."),
+    "signup_mismatch": N_("Meta does not confirm what its window reported. Open the window again."),
+    "number_taken": N_("This number belongs to another account here."),
 }
+
+SENTENCES = (
+    N_("Use at least 12 characters."),
+    N_("Use at most 128 characters."),
+    N_("Use a less regular password."),
+    N_("This password is one of the first that are tried. Use another."),
+    N_("Do not build the password from your name or e-mail address."),
+    N_("Accept the terms of service to go on."),
+    N_("Needed to go on."),
+    N_("Meta's window ended without a result. Open it again."),
+    N_("No WhatsApp account was shared. Open Meta's window again and choose one."),
+    N_("The account has no phone number yet. Open Meta's window again and add one."),
+    N_("The number that the window reported does not belong to the account."),
+    N_("Meta did not say which phone number was shared."),
+    N_("A webhook URL starts with https://."),
+    N_("A webhook URL has no port; https uses 443."),
+    N_("A webhook URL carries no user name or password; use a custom header instead."),
+)
+"""What the domain says of a field or a step where one code has several reasons."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -35,12 +35,17 @@ from partnerhub.webhooks.schemas import (
     Endpoint,
     Event,
     EventPage,
+    Health,
+    OpenDeliveries,
     OwnerKind,
     QueueHealth,
+    health_of,
 )
 from partnerhub.webhooks.urls import mask
 
 MAX_PAGE = 200
+MOST_COUNTED = 1000
+"""Counts for people stop here: nobody reads the difference, and a backlog may be long."""
 
 
 async def find_endpoint(
@@ -69,6 +74,39 @@ async def list_endpoints(unit: Unit, *, partner_id: str, keyring: Keyring) -> li
         (partner_id,),
     )
     return [_endpoint(row, keyring, reveal=False) for row in rows]
+
+
+async def list_health(unit: Unit, *, owner_ids: Collection[str]) -> Mapping[str, Health]:
+    """Return how the endpoints of these owners stand; an owner without one is left out."""
+    rows = await unit.fetch_dicts(
+        "select owner_id, enabled, breaker from endpoint where owner_id = any (%s)", (list(owner_ids),)
+    )
+    return {
+        row["owner_id"]: health_of(enabled=row["enabled"], breaker=Breaker(row["breaker"])) for row in rows
+    }
+
+
+async def count_open(unit: Unit, *, partner_id: str, endpoint_id: UUID | None = None) -> OpenDeliveries:
+    """Count what waits, is parked or was given up, for all endpoints or one, up to `MOST_COUNTED` each."""
+    found = await unit.fetch_one(
+        OpenDeliveries,
+        """
+        with own as materialized (
+          select id from endpoint where partner_id = %(partner)s
+            and (%(endpoint)s::uuid is null or id = %(endpoint)s)
+        )
+        select
+          (select count(*) from (select from delivery where state = 'pending'
+             and endpoint_id in (select id from own) limit %(most)s) waiting) as pending,
+          (select count(*) from (select from delivery where state = 'parked'
+             and endpoint_id in (select id from own) limit %(most)s) parked) as parked,
+          (select count(*) from (select from delivery where state = 'failed' and partner_id = %(partner)s
+             and state in ('failed', 'parked', 'discarded')
+             and (%(endpoint)s::uuid is null or endpoint_id = %(endpoint)s) limit %(most)s) failed) as failed
+        """,
+        {"partner": partner_id, "endpoint": endpoint_id, "most": MOST_COUNTED},
+    )
+    return found or OpenDeliveries()
 
 
 async def list_deliveries(

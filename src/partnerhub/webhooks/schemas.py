@@ -46,6 +46,14 @@ class DisabledReason(StrEnum):
     PAUSED = "paused"  # somebody paused it
 
 
+class Health(StrEnum):
+    """How an endpoint stands, in one word."""
+
+    DELIVERING = "delivering"
+    FAILING = "failing"  # the breaker is open or recovering: what is sent waits
+    STOPPED = "stopped"  # nothing is sent until somebody enables it
+
+
 @dataclass(frozen=True)
 class Endpoint:
     """Where an owner's events go. `headers` holds masked values unless they were asked for in clear."""
@@ -64,6 +72,18 @@ class Endpoint:
     next_probe_at: datetime | None
     created_at: datetime
     modified_at: datetime
+
+    @property
+    def health(self) -> Health:
+        """Say in one word how it stands."""
+        return health_of(enabled=self.enabled, breaker=self.breaker)
+
+
+def health_of(*, enabled: bool, breaker: Breaker) -> Health:
+    """Say in one word how an endpoint stands."""
+    if not enabled:
+        return Health.STOPPED
+    return Health.DELIVERING if breaker is Breaker.CLOSED else Health.FAILING
 
 
 @dataclass(frozen=True)
@@ -182,6 +202,15 @@ class Attempt:
 
 
 @dataclass(frozen=True)
+class OpenDeliveries:
+    """How many deliveries are not where they should be; a count stops at `queries.MOST_COUNTED`."""
+
+    pending: int = 0
+    parked: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True)
 class DeliveryDetail:
     """A delivery with its attempts, oldest first, and the bytes that were sent."""
 
@@ -255,7 +284,8 @@ class Phase:
 class TestResult:
     """What a test of an endpoint sent, what came back, and what it means in plain words.
 
-    `code` is stable: `ok`, `ok_not_200`, or the kind of failure; `advice` says what to do next.
+    `code` is stable: `ok`, `ok_not_200`, or the kind of failure; `advice` says what to do next. `detail` is
+    what the failing layer said, `location` where a redirect pointed to.
     """
 
     __test__ = False  # not a test class, whatever pytest thinks of the name
@@ -275,3 +305,5 @@ class TestResult:
     peer_address: str | None = None
     phases: Sequence[Phase] = field(default_factory=tuple)
     total_us: int = 0
+    detail: str = ""
+    location: str | None = None

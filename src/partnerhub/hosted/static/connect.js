@@ -10,11 +10,9 @@
   const root = document.querySelector("[data-connect]");
   if (!root) return;
   const settings = JSON.parse(root.dataset.connect);
-  const [closed, blocked] = root.querySelectorAll(":scope > .alert");
-  const form = root.querySelector("form");
-  const open = root.querySelector("[data-open]");
-  const working = root.querySelector("[data-working]");
-  closed.hidden = blocked.hidden = true;
+  const part = (name) => root.querySelector(`[data-${name}]`);
+  const [before, working, cancelled, blocked, open] = ["before", "working", "cancelled", "blocked", "open"].map(part);
+  const form = open.form;
 
   let session = null; // what the WA_EMBEDDED_SIGNUP message said
   let code = null; // what FB.login's answer said
@@ -33,10 +31,13 @@
     for (const [name, value] of Object.entries(values)) form.elements[name].value = value;
     form.requestSubmit();
   };
-  form.addEventListener("submit", () => {
-    form.hidden = closed.hidden = true;
-    working.hidden = false;
-  });
+  const show = (isWorking) => {
+    before.hidden = isWorking;
+    working.hidden = !isWorking;
+  };
+  form.addEventListener("submit", () => show(true));
+  // Coming back from the browser's memory, the page is as it was before.
+  window.addEventListener("pageshow", () => show(false));
   // Code and message come in either order; the code lives 30 seconds, so the message is not waited for long.
   const step = () => {
     if (!code) return;
@@ -46,7 +47,8 @@
 
   const stopped = () => {
     open.disabled = false;
-    closed.hidden = false;
+    part("problem")?.remove();
+    cancelled.hidden = false;
     const data = session?.data || {};
     const body = new URLSearchParams({
       step: data.current_step || "",
@@ -57,7 +59,7 @@
     const field = form.querySelector("input[type=hidden]");
     if (field) body.set(field.name, field.value);
     fetch(settings.cancelled_url, { method: "POST", body, redirect: "manual" }).catch(() => {});
-    if (data.error_message) closed.querySelector("p").textContent = data.error_message;
+    if (data.error_message) cancelled.querySelector("p").textContent = data.error_message;
     session = null;
   };
 
@@ -79,7 +81,7 @@
     open.disabled = false;
   };
   open.addEventListener("click", () => {
-    closed.hidden = true;
+    cancelled.hidden = true;
     open.disabled = true;
     session = code = null;
     window.FB.login(

@@ -91,6 +91,8 @@ async def test_endpoint(
         peer_address=outcome.peer_address,
         phases=_phases(outcome),
         total_us=outcome.timings.total_us,
+        detail=outcome.detail,
+        location=outcome.location,
     )
 
 

@@ -1,6 +1,7 @@
 // Entry of the bundle. Each module adds delegated listeners to the document, so that content swapped in later needs
 // no set-up; nothing here is required for a page to work.
 import "./requests.js";
+import "./once.js";
 import "./copy.js";
 import "./overlays.js";
 import "./toasts.js";

@@ -1,0 +1,201 @@
+"""What the Partner Hub's pages call things: states and outcomes in the reader's words, each with its tone.
+
+The domain has stable codes and English sentences; everything here is marked for translation and translated
+where it is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from partnerhub.channels.life_cycle import Stage
+from partnerhub.ui.frame import Tone
+from partnerhub.web.navigation import N_
+from partnerhub.webhooks.schemas import DeliveryState, Health, OwnerKind
+
+Word = tuple[str, Tone]
+
+STAGES: Mapping[Stage, Word] = {
+    Stage.CREATED: (N_("Created"), "neutral"),
+    Stage.UNVERIFIED: (N_("In review"), "info"),
+    Stage.VERIFIED: (N_("Verified"), "info"),
+    Stage.READY: (N_("Ready"), "info"),
+    Stage.RUNNING: (N_("Running"), "good"),
+    Stage.LIVE: (N_("Live"), "good"),
+}
+TERMINATED: Word = (N_("Terminated"), "neutral")
+ENDS: Word = (N_("Ends this month"), "warn")
+NEEDS_ACTION: Word = (N_("Needs action"), "bad")
+
+QUALITIES: Mapping[str | None, tuple[int, str]] = {
+    "GREEN": (3, N_("High")),
+    "YELLOW": (2, N_("Medium")),
+    "RED": (1, N_("Low")),
+}
+NOT_RATED = (0, N_("Not rated"))
+
+LIMITS: Mapping[str | None, int] = {
+    "TIER_50": 50,
+    "TIER_250": 250,
+    "TIER_1K": 1_000,
+    "TIER_2K": 2_000,
+    "TIER_10K": 10_000,
+    "TIER_100K": 100_000,
+}
+UNLIMITED = N_("Unlimited")
+
+META_STATES: Mapping[str, str] = {
+    "CONNECTED": N_("Connected"),
+    "PENDING": N_("Pending"),
+    "DISCONNECTED": N_("Disconnected"),
+    "FLAGGED": N_("Flagged"),
+    "RESTRICTED": N_("Restricted"),
+    "RATE_LIMITED": N_("Rate limited"),
+    "BANNED": N_("Banned"),
+    "UNVERIFIED": N_("Not verified"),
+    "MIGRATED": N_("Migrated"),
+    "DELETED": N_("Deleted"),
+}
+THROUGHPUTS: Mapping[str, str] = {
+    "STANDARD": N_("80 messages a second"),
+    "HIGH": N_("1,000 messages a second"),
+}
+
+HEALTH: Mapping[Health | None, Word] = {
+    Health.DELIVERING: (N_("Delivering"), "good"),
+    Health.FAILING: (N_("Not answering"), "bad"),
+    Health.STOPPED: (N_("Stopped"), "warn"),
+    None: (N_("Not set"), "neutral"),
+}
+
+DELIVERY_STATES: Mapping[DeliveryState, Word] = {
+    DeliveryState.PENDING: (N_("Waiting"), "info"),
+    DeliveryState.PARKED: (N_("Parked"), "warn"),
+    DeliveryState.FAILED: (N_("Failed"), "bad"),
+    DeliveryState.DELIVERED: (N_("Delivered"), "good"),
+    DeliveryState.DISCARDED: (N_("Discarded"), "neutral"),
+}
+
+OWNERS: Mapping[OwnerKind, str] = {
+    OwnerKind.PARTNER: N_("Partner webhook"),
+    OwnerKind.CHANNEL: N_("Number"),
+    OwnerKind.WABA: N_("WhatsApp account"),
+}
+
+PHASES: Mapping[str, str] = {
+    "dns": N_("Name"),
+    "connect": N_("Connect"),
+    "tls": N_("TLS"),
+    "first_byte": N_("First byte"),
+    "body": N_("Body"),
+}
+
+# What happened to a number, as the audit log names it; with the new stage where there is one.
+ACTIONS: Mapping[str, tuple[str, str, Tone]] = {
+    "channel.created": (N_("Number connected"), "plus", "neutral"),
+    "channel.advanced": (N_("Moved to “{stage}”"), "arrow-right", "good"),
+    "permission.granted": (N_("Permission shared with you"), "lock-open", "good"),
+    "permission.revoked": (N_("Permission withdrawn"), "lock", "warn"),
+    "channel_key.created": (N_("API key created"), "key-round", "neutral"),
+    "channel_key.revoked": (N_("API key revoked"), "key-round", "warn"),
+    "channel.cancellation_request": (N_("Cancelled to the end of the month"), "calendar", "warn"),
+    "channel.cancellation_revoke": (N_("Cancellation withdrawn"), "rotate-cw", "good"),
+    "channel.cancellation_processed": (N_("Terminated"), "ban", "bad"),
+}
+
+# An outcome of a delivery or test by its code: what it means, and what to do about it.
+OUTCOMES: Mapping[str, tuple[str, str]] = {
+    "ok": (N_("The receiver took the event."), ""),
+    "ok_not_200": (
+        N_("The receiver answered {status}, which counts as delivered."),
+        N_("Answer 200 instead: some senders accept nothing else."),
+    ),
+    "dns": (
+        N_("The host name could not be resolved."),
+        N_("Check the spelling of the host and that its DNS record is public."),
+    ),
+    "refused": (
+        N_("The host refused the connection."),
+        N_("Check that the server runs, listens on port 443 and that no firewall refuses us."),
+    ),
+    "reset": (
+        N_("The connection was cut before an answer came."),
+        N_("Look for a proxy or firewall that closes connections, and at the server's log."),
+    ),
+    "closed": (
+        N_("The server closed the connection without answering."),
+        N_("Look at the server's log: the process may have crashed or timed out on its side."),
+    ),
+    "tls": (
+        N_("The TLS handshake failed."),
+        N_("Check that the certificate is valid, complete with its intermediates, and issued for this host."),
+    ),
+    "timeout_connect": (
+        N_("The connection could not be made in time."),
+        N_("Check the firewall: packets to the server seem to be dropped."),
+    ),
+    "timeout_first_byte": (
+        N_("The server took the request and did not answer in time."),
+        N_("Answer first and work afterwards: put the event in a queue and return 200 at once."),
+    ),
+    "timeout_total": (
+        N_("The exchange took too long as a whole."),
+        N_("Answer with a short body at once; the limit covers the whole answer."),
+    ),
+    "blocked": (
+        N_("The host resolves to an address that is not public."),
+        N_("Use a host that the internet can reach; private and local addresses are never called."),
+    ),
+    "too_large": (
+        N_("The head of the answer is larger than allowed."),
+        N_("Send fewer or shorter response headers."),
+    ),
+    "malformed": (
+        N_("The answer is not valid HTTP."),
+        N_("Check that the URL leads to an HTTP server and not to another service."),
+    ),
+    "url_invalid": (N_("The URL cannot be called."), N_("Correct the URL.")),
+    "redirect": (
+        N_("The server answered {status} and points elsewhere. Redirects are not followed."),
+        N_("Set the final address as webhook URL."),
+    ),
+    "gone": (
+        N_("The server answered 410: nothing is wanted at this address any more."),
+        N_("A live delivery with this answer disables the webhook. Set the right URL."),
+    ),
+    "throttled": (
+        N_("The server answered 429: it wants fewer requests."),
+        N_("Raise the limit for our requests, or take events into a queue."),
+    ),
+    "client_error": (
+        N_("The server refused the event with {status}."),
+        N_("Check the path, that POST is allowed, and what the server demands (custom headers, signature)."),
+    ),
+    "server_error": (
+        N_("The server failed with {status}."),
+        N_("Look at the server's log for this moment."),
+    ),
+    "endpoint_removed": (
+        N_("The webhook was removed before the event was delivered."),
+        N_("Set a webhook URL and send the event again."),
+    ),
+    "expired": (
+        N_("Seven days passed without success, so we gave up."),
+        N_("Send the event again once the receiver works."),
+    ),
+    "local": (
+        N_("We could not send it ourselves."),
+        N_("Try again; if it stays, tell the operator of this installation."),
+    ),
+    "internal": (
+        N_("We could not send it ourselves."),
+        N_("Try again; if it stays, tell the operator of this installation."),
+    ),
+}
+
+
+def outcome_words(code: str, status: int | None) -> tuple[str, str]:
+    """Return what an outcome means and what to do, still to be translated and filled with `status`."""
+    if code in OUTCOMES:
+        return OUTCOMES[code]
+    return OUTCOMES["client_error" if status else "internal"]
