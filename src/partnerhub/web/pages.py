@@ -163,9 +163,7 @@ class Page:
         is_part = self.is_fragment and part is not None
         frame = replace(self.frame, toasts=(*self.frame.toasts, *toasts))
         body = self.pages.render(part if is_part and part else template, frame, toasts=toasts, **values)
-        sent = policy.security_headers(
-            policy=content_policy or self.pages.policy, keeps_opener=keeps_opener
-        )
+        sent = policy.security_headers(policy=content_policy or self.pages.policy, keeps_opener=keeps_opener)
         spent = [self.pages.jar.cleared(FLASH)] if self.frame.toasts and not is_part else []
         return Response(
             body,
