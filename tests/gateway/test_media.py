@@ -16,6 +16,7 @@ from partnerhub.kit.crypto import Keyring
 from partnerhub.kit.database import Database
 from tests.gateway.stage import CUSTOMER, Stage, staged
 from tests.simulator.harness import SYSTEM_TOKEN, Answer
+from tests.slow_bodies import post_slowly
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 400
 
@@ -165,3 +166,32 @@ async def test_a_resumable_upload_gives_a_handle(stage: Stage) -> None:
     assert (await stage.client.call("POST", "/1234567890", data=b"x")).status == 400
     foreign = await stage.client.call("POST", "/v25.0/123456/uploads?file_length=1&file_type=image/png")
     assert foreign.status == 404
+
+
+async def test_an_upload_may_take_its_time_but_not_stand_still(database: Database, keyring: Keyring) -> None:
+    async with staged(database, keyring, body_seconds=0.3) as stage:
+        head = (
+            b'--x\r\nContent-Disposition: form-data; name="messaging_product"\r\n\r\nwhatsapp\r\n'
+            b'--x\r\nContent-Disposition: form-data; name="type"\r\n\r\nimage/png\r\n'
+            b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n'
+            b"Content-Type: image/png\r\n\r\n"
+        )
+        steady = [head + PNG, *[bytes(100_000)] * 4, b"\r\n--x--\r\n"]
+        headers = {"D360-API-KEY": stage.client.key, "Content-Type": "multipart/form-data; boundary=x"}
+        url = stage.client.url + "/media"
+        size = sum(map(len, steady))
+        # Half a second and more for 500 KB: longer than a plain body has, and faster than the lowest rate.
+        took = await post_slowly(
+            url,
+            pieces=steady,
+            pause_seconds=0.15,
+            length=size,
+            headers={**headers, "Connection": "close"},
+        )
+        assert took.status == 200, took.body
+        drip = [head, *[b"x"] * 100]
+        slow = await post_slowly(url, pieces=drip, pause_seconds=0.05, length=size, headers=headers)
+        assert slow.status == 408, slow.body
+        assert json.loads(slow.body)["error"]["error_data"]["details"].endswith("(body_too_slow)")
+        # Nothing is left behind that would keep others out.
+        assert (await upload(stage)).status == 200

@@ -14,6 +14,7 @@ from partnerhub.messaging.jobs import release_stale
 from tests.gateway.stage import CUSTOMER, PARTNER, Stage, staged
 from tests.ledger.stock import BEN, assert_books_are_right, charges, figures, fund, micros, states
 from tests.simulator.harness import until
+from tests.slow_bodies import post_slowly
 
 MARKETING = micros("0.1365")
 FUNDS = micros("100")
@@ -317,3 +318,29 @@ async def test_many_sends_at_once_are_each_charged_once(stage: Stage) -> None:
     await until(is_done, timeout_seconds=20)
     assert await figures(stage.database) == (FUNDS - 100 * MARKETING, 0, 0)
     await assert_books_are_right(stage.database)
+
+
+async def test_a_body_that_comes_too_slowly_sends_nothing_and_keeps_no_place(
+    database: Database, keyring: Keyring
+) -> None:
+    async with staged(database, keyring, body_seconds=0.3, most_requests=2) as stage:
+        body = (
+            b'{"messaging_product":"whatsapp","to":"%s","type":"text","text":{"body":"x"}}'
+            % CUSTOMER.encode()
+        )
+        answers = await asyncio.gather(
+            *(
+                post_slowly(
+                    stage.client.url + path,
+                    pieces=[body[at : at + 1] for at in range(len(body))],
+                    pause_seconds=0.05,
+                    length=len(body),
+                    headers={"D360-API-KEY": stage.client.key},
+                )
+                for path in ("/messages", "/v1/configs/webhook")
+            )
+        )
+        assert [answer.status for answer in answers] == [408, 408]
+        assert {answer.headers["connection"] for answer in answers} == {"close"}
+        assert await stage.messages_at_meta() == []
+        assert (await stage.client.send()).status == 200

@@ -291,6 +291,7 @@ def make_application(
     trusted_proxies: tuple[str, ...] = (),
     limiter: CallLimiter | None = None,
     handlers: list[BaseRouteHandler | Router] | None = None,
+    body_seconds: float = 20.0,
 ) -> Application:
     """Build the small application."""
     pages = _pages(is_secure)
@@ -312,6 +313,7 @@ def make_application(
             trusted_proxies=trusted_proxies,
             max_body_bytes=1_000,
             larger_bodies={"/upload": 5_000},
+            body_seconds=body_seconds,
         ),
         limiter=limiter,
         hot=exact({("GET", "/hot"): hot_ping, ("GET", "/hot/crash"): hot_crash}),

@@ -11,6 +11,7 @@ import pytest
 
 from partnerhub.kit.crypto import Keyring
 from partnerhub.kit.database import Database
+from tests.slow_bodies import post_slowly
 from tests.web.conftest import Site, make_application, running
 
 ANSWERS = [
@@ -90,6 +91,18 @@ async def test_bodies_are_bounded_with_and_without_a_length(site: Site, is_chunk
     status, code = await send("/api/v2/fail/bug", 1_100)
     # A body that nobody reads is only bounded where it announces its length.
     assert (status, code) == ((405, "method_not_allowed") if is_chunked else (413, "body_too_large"))
+
+
+async def test_a_body_that_comes_too_slowly_is_refused_and_a_large_one_may_take_longer(
+    database: Database, keyring: Keyring
+) -> None:
+    application = make_application(database, keyring, body_seconds=0.2)
+    async with running(database, application) as site:
+        slow = await post_slowly(site.url + "/upload", pieces=[b"x"] * 50, pause_seconds=0.05, length=4_000)
+        assert (slow.status, slow.headers["x-error-code"]) == (408, "body_too_slow")
+        assert slow.headers["connection"] == "close"
+        async with site.http.post("/upload", data=b"x" * 5_000) as answer:
+            assert answer.status == 200
 
 
 PROXIES = ("127.0.0.0/8", "10.0.0.0/8")

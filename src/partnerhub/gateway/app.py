@@ -14,7 +14,7 @@ from time import perf_counter
 from typing import Final
 
 from partnerhub.gateway import callback, metrics
-from partnerhub.gateway.asgi import AnyReply, HeaderPairs, Receive, Reply, Request, Scope, Send
+from partnerhub.gateway.asgi import AnyReply, HeaderPairs, Reply, Request, Scope, Send
 from partnerhub.gateway.context import Call, Context, GatewayConfig
 from partnerhub.gateway.dialects import Dialect, Refused, Style, blocked, invalid_key, render, unknown_object
 from partnerhub.gateway.limits import Rate, Room
@@ -25,6 +25,7 @@ from partnerhub.kit.database import Database
 from partnerhub.kit.errors import HubError, Unavailable
 from partnerhub.kit.http import ExchangeError, HttpClient, Timeouts
 from partnerhub.kit.ids import uuid7
+from partnerhub.kit.pace import Receive
 from partnerhub.ledger.gate import Gate
 from partnerhub.messaging.services import (
     Callbacks,
@@ -124,9 +125,11 @@ class Gateway:
     # --- requests ----------------------------------------------------------------------------------------
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive, uuid7().hex)
+        request = Request(scope, receive, uuid7().hex, body_seconds=self._context.config.body_seconds)
         logs.request_id.set(request.id)
         if request.path == CALLBACK_PATH:
+            # Anybody may begin a body here, and it takes a place that Meta's callbacks need.
+            request.body_seconds = self._context.config.callback_body_seconds
             await self._counted(request, send, self._callbacks, "callback", self._answer_meta)
         elif request.path in _LOOKS:
             await self._write(request, send, "look", await self._look(request), perf_counter())

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 from urllib.parse import parse_qsl
 
 from partnerhub.kit.errors import Invalid, Unavailable
+from partnerhub.kit.pace import UPLOAD_BYTES_PER_SECOND, Message, Pace, Receive, paced
 
-Scope = MutableMapping[str, Any]  # Any: ASGI's own shape
-Message = MutableMapping[str, Any]  # Any: as above
-Receive = Callable[[], Awaitable[Message]]
+Scope = Message
 Send = Callable[[Message], Awaitable[None]]
 HeaderPairs = list[tuple[bytes, bytes]]
 
@@ -32,11 +31,15 @@ class ClientGone(Unavailable):
 
 
 class Request:
-    """One request. Header names are asked for in lower case."""
+    """One request. Header names are asked for in lower case.
 
-    __slots__ = ("_body", "_headers", "_query", "id", "method", "path", "receive", "scope")
+    `body_seconds` is how long its body may take, a streamed one longer the more of it has come.
+    """
 
-    def __init__(self, scope: Scope, receive: Receive, ident: str) -> None:
+    __slots__ = ("_body", "_headers", "_query", "body_seconds", "id", "method", "path", "receive", "scope")
+
+    def __init__(self, scope: Scope, receive: Receive, ident: str, *, body_seconds: float) -> None:
+        self.body_seconds = body_seconds
         self.scope = scope
         self.receive = receive
         self.id = ident
@@ -77,40 +80,52 @@ class Request:
         return int(text) if text.isdigit() else None
 
     async def body(self, limit: int) -> bytes:
-        """Read the whole body. Raises: BodyTooLarge, ClientGone."""
+        """Read the whole body. Raises: BodyTooLarge, BodyTooSlow, ClientGone."""
         if self._body is None:
             if (self.length or 0) > limit:
                 raise BodyTooLarge(f"The body may have {limit} bytes at most.")
-            message = await self.receive()
+            receive = paced(self.receive, Pace(self.body_seconds))
+            message = await receive()
             if message["type"] == "http.request" and not message.get("more_body"):
                 self._body = bytes(message.get("body", b""))
             else:
-                self._body = b"".join([piece async for piece in self._pieces(message, limit)])
+                self._body = b"".join([piece async for piece in _pieces(message, receive, limit)])
             if len(self._body) > limit:
                 raise BodyTooLarge(f"The body may have {limit} bytes at most.")
         return self._body
 
+    def longest_upload(self, limit: int) -> float:
+        """Return the seconds that a streamed body may take at most, as large as it was announced to be."""
+        size = limit if self.length is None else self.length
+        return _upload_pace(self.body_seconds).allowed(size)
+
     async def stream(self, limit: int) -> AsyncIterator[bytes]:
-        """Yield the body as it comes. Raises: BodyTooLarge, ClientGone."""
+        """Yield the body as it comes. Raises: BodyTooLarge, BodyTooSlow, ClientGone."""
         if (self.length or 0) > limit:
             raise BodyTooLarge(f"The body may have {limit} bytes at most.")
-        async for piece in self._pieces(await self.receive(), limit):
+        receive = paced(self.receive, _upload_pace(self.body_seconds))
+        async for piece in _pieces(await receive(), receive, limit):
             yield piece
 
-    async def _pieces(self, message: Message, limit: int) -> AsyncIterator[bytes]:
-        total = 0
-        while True:
-            if message["type"] != "http.request":
-                raise ClientGone("The client hung up.")
-            piece = bytes(message.get("body", b""))
-            total += len(piece)
-            if total > limit:
-                raise BodyTooLarge(f"The body may have {limit} bytes at most.")
-            if piece:
-                yield piece
-            if not message.get("more_body"):
-                return
-            message = await self.receive()
+
+def _upload_pace(seconds: float) -> Pace:
+    return Pace(seconds, bytes_per_second=UPLOAD_BYTES_PER_SECOND)
+
+
+async def _pieces(message: Message, receive: Receive, limit: int) -> AsyncIterator[bytes]:
+    total = 0
+    while True:
+        if message["type"] != "http.request":
+            raise ClientGone("The client hung up.")
+        piece = bytes(message.get("body", b""))
+        total += len(piece)
+        if total > limit:
+            raise BodyTooLarge(f"The body may have {limit} bytes at most.")
+        if piece:
+            yield piece
+        if not message.get("more_body"):
+            return
+        message = await receive()
 
 
 @dataclass(slots=True)

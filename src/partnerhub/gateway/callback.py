@@ -6,7 +6,6 @@ is too much to do loses nothing.
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 from typing import Final
 
@@ -34,13 +33,6 @@ class VerifyTokenWrong(Forbidden):
     code = "verify_token_wrong"
 
 
-class BodyTooSlow(Unavailable):
-    """The callback's body did not come whole in time."""
-
-    code = "body_too_slow"
-    status = 408
-
-
 async def verify(context: Context, request: Request) -> Reply:
     """Answer the handshake with its challenge. Raises: VerifyTokenWrong."""
     given = request.parameter("hub.verify_token").encode()
@@ -54,7 +46,7 @@ async def verify(context: Context, request: Request) -> Reply:
 async def take(context: Context, request: Request) -> Reply:
     """Commit a callback and say so. Raises: SignatureWrong, BodyTooLarge, BodyTooSlow, Unavailable."""
     try:
-        body = await _whole_body(request, context.config.callback_body_seconds)
+        body = await request.body(MOST_CALLBACK_BYTES)
         # While secrets rotate, any of them may have signed.
         if not is_signed(body, request.header(b"x-hub-signature-256"), context.config.app_secrets):
             raise SignatureWrong("The signature is missing or wrong.")  # noqa: TRY301 - counted below
@@ -66,12 +58,3 @@ async def take(context: Context, request: Request) -> Reply:
     CALLBACK_PARTS.labels("status").inc(taken.statuses)
     CALLBACK_PARTS.labels("stored").inc(taken.stored)
     return Reply(200, b"EVENT_RECEIVED", _TEXT)
-
-
-async def _whole_body(request: Request, seconds: float) -> bytes:
-    """Read the body; anybody may begin one here, and it takes a place that Meta's callbacks need."""
-    try:
-        async with asyncio.timeout(seconds):
-            return await request.body(MOST_CALLBACK_BYTES)
-    except TimeoutError as error:
-        raise BodyTooSlow(f"The body did not come within {seconds:.0f} seconds.") from error

@@ -42,6 +42,7 @@ class GatewayConfig:
     most_requests: int = 2_000
     most_callbacks: int = 500
     callback_body_seconds: float = 10.0
+    body_seconds: float = 20.0
     meta_answer_seconds: float = 20.0
     messages_per_second: float = 1_000.0
     configurations_per_second: float = 5.0

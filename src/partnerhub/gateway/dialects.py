@@ -14,6 +14,7 @@ import msgspec
 
 from partnerhub.gateway.asgi import HeaderPairs, Reply
 from partnerhub.kit.errors import HubError, TooMany, Unavailable
+from partnerhub.kit.pace import BodyTooSlow
 
 INVALID_KEY: Final = "Invalid API key"
 DISABLED: Final = "API for this number has been disabled"
@@ -162,6 +163,9 @@ def _headers(error: HubError) -> HeaderPairs:
     match error:
         case TooMany():
             return [(b"retry-after", b"%d" % error.retry_after_seconds)]
+        case BodyTooSlow():
+            # What is still to come of the body belongs to nobody.
+            return [(b"retry-after", b"1"), (b"connection", b"close")]
         case Unavailable():
             return [(b"retry-after", b"1")]
         case _ if error.code == "endpoint_rate_limit":

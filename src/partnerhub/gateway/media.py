@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from partnerhub.gateway import passthrough
-from partnerhub.gateway.asgi import AnyReply, HeaderPairs, Reply, StreamReply
+from partnerhub.gateway.asgi import AnyReply, HeaderPairs, Reply, Request, StreamReply
 from partnerhub.gateway.context import Call, Context, check_number
 from partnerhub.gateway.dialects import unknown_object
 from partnerhub.gateway.forwarding import picked, reply_of
@@ -43,7 +43,11 @@ async def upload(context: Context, call: Call) -> Reply:
     number_id = call.live.route.phone_number_id
     return reply_of(
         await context.media.upload_form(
-            number_id, token=call.live.token, body=body, content_type=content_type
+            number_id,
+            token=call.live.token,
+            body=body,
+            content_type=content_type,
+            total_seconds=_total_seconds(call.request),
         )
     )
 
@@ -142,6 +146,13 @@ async def continue_upload(context: Context, call: Call) -> Reply:
         else b"",
         content_type=(request.header(b"content-type") or "application/octet-stream") if is_sending else None,
         headers={"file_offset": request.header(b"file_offset") or "0"} if is_sending else None,
-        timeouts=_UPLOAD,
+        timeouts=msgspec.structs.replace(_UPLOAD, total_seconds=_total_seconds(request))
+        if is_sending
+        else _UPLOAD,
     )
     return reply_of(answer)
+
+
+def _total_seconds(request: Request) -> float:
+    """Return how long an upload may take as a whole: the client's time for its body, and Meta's on top."""
+    return request.longest_upload(MAX_MEDIA_BYTES) + _UPLOAD.total_seconds

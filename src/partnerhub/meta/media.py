@@ -6,6 +6,8 @@ from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
+from msgspec import structs
+
 from partnerhub.kit.http import (
     Body,
     ExchangeError,
@@ -63,8 +65,18 @@ class MediaCalls:
         answer = await self.upload_form(number_id, token=token, body=body, content_type=form_type)
         return answer.read(Id).id
 
-    async def upload_form(self, number_id: str, *, token: str, body: Body, content_type: str) -> GraphAnswer:
+    async def upload_form(
+        self,
+        number_id: str,
+        *,
+        token: str,
+        body: Body,
+        content_type: str,
+        total_seconds: float = _FILE_TIMEOUTS.total_seconds,
+    ) -> GraphAnswer:
         """Pass a client's own multipart form on and return Meta's answer, accepted or refused.
+
+        `total_seconds` bounds all of it, the time that the client takes for the form included.
 
         Raises: MetaError when there is no whole answer.
         """
@@ -74,7 +86,7 @@ class MediaCalls:
             token=token,
             body=body,
             content_type=content_type,
-            timeouts=_FILE_TIMEOUTS,
+            timeouts=structs.replace(_FILE_TIMEOUTS, total_seconds=total_seconds),
         )
 
     async def get(self, media_id: str, *, token: str, number_id: str | None = None) -> MediaInfo:

@@ -38,6 +38,7 @@ class Outside:
     trusted_proxies: Sequence[str] = ()
     max_body_bytes: int = 1024 * 1024
     larger_bodies: Mapping[str, int] = field(default_factory=dict)
+    body_seconds: float = 20.0
     logs_access: bool = True
 
 
@@ -118,6 +119,7 @@ def build(
         is_secure=outside.is_secure,
         max_body_bytes=outside.max_body_bytes,
         larger_bodies=outside.larger_bodies,
+        body_seconds=outside.body_seconds,
         logs_access=outside.logs_access,
     )
     return Application(wrapper, (*operations_of(app.routes), *hot_operations))

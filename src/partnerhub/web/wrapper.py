@@ -14,13 +14,12 @@ from typing import Any
 
 from partnerhub.kit import logs
 from partnerhub.kit.ids import uuid7
+from partnerhub.kit.pace import UPLOAD_BYTES_PER_SECOND, BodyTooSlow, Message, Pace, Receive, paced
 from partnerhub.web.dialects import Answer
 from partnerhub.web.errors import BodyTooLarge
 from partnerhub.web.failures import Failure, bug, failure_of
 
 ASGIScope = MutableMapping[str, Any]  # Any: ASGI's own shape
-Message = MutableMapping[str, Any]  # Any: as above
-Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[ASGIScope, Receive, Send], Awaitable[None]]
 HotRoutes = Callable[[ASGIScope], ASGIApp | None]
@@ -83,15 +82,21 @@ class Wrapper:
         is_secure: bool,
         max_body_bytes: int = 1024 * 1024,
         larger_bodies: Mapping[str, int] | None = None,
+        body_seconds: float = 20.0,
         logs_access: bool = True,
     ) -> None:
-        """`larger_bodies` maps path prefixes to limits of their own, in bytes."""
+        """`larger_bodies` maps path prefixes to limits of their own, in bytes.
+
+        A body may take `body_seconds`, a larger one longer the more of it has come.
+        """
         self._app = app
         self._hot = hot or exact({})
         self._write_failure = write_failure
         self._proxies = TrustedProxies(trusted_proxies)
         self._max_body_bytes = max_body_bytes
         self._larger_bodies = dict(larger_bodies or {})
+        self._pace = Pace(body_seconds)
+        self._larger_pace = Pace(body_seconds, bytes_per_second=UPLOAD_BYTES_PER_SECOND)
         self._logs_access = logs_access
         self._always = [(b"x-content-type-options", b"nosniff")]
         if is_secure:
@@ -128,7 +133,8 @@ class Wrapper:
         self, scope: ASGIScope, receive: Receive, exchange: _Exchange, headers: Mapping[bytes, bytes]
     ) -> None:
         try:
-            limit = self._limit(scope["path"])
+            limit, pace = self._limit(scope["path"])
+            receive = paced(receive, pace)
             _check_length(headers.get(b"content-length", b""), limit)
             hot = self._hot(scope)
             if hot is not None:
@@ -145,11 +151,11 @@ class Wrapper:
                 raise
             await exchange.answer(self._write_failure(failure_of(error), scope))
 
-    def _limit(self, path: str) -> int:
+    def _limit(self, path: str) -> tuple[int, Pace]:
         for prefix, limit in self._larger_bodies.items():
             if path.startswith(prefix):
-                return limit
-        return self._max_body_bytes
+                return limit, self._larger_pace
+        return self._max_body_bytes, self._pace
 
 
 class _Exchange:
@@ -167,6 +173,8 @@ class _Exchange:
             self.status = message["status"]
             given = {name.lower() for name, _ in message["headers"]}
             added = [(name, value) for name, value in self._headers if name not in given]
+            if self.status == BodyTooSlow.status:
+                added.append((b"connection", b"close"))  # what is still to come belongs to nobody
             message = {**message, "headers": [*message["headers"], *added]}
         elif message["type"] == "http.response.body":
             self.size += len(message.get("body", b""))
