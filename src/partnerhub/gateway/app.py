@@ -17,6 +17,7 @@ from partnerhub.gateway import callback, metrics
 from partnerhub.gateway.asgi import AnyReply, HeaderPairs, Reply, Request, Scope, Send
 from partnerhub.gateway.context import Call, Context, GatewayConfig
 from partnerhub.gateway.dialects import Dialect, Refused, Style, blocked, invalid_key, render, unknown_object
+from partnerhub.gateway.groups import GroupBook
 from partnerhub.gateway.limits import Rate, Room
 from partnerhub.gateway.table import CALLBACK_PATH, Endpoint, Node, find, is_graph_path
 from partnerhub.kit import logs
@@ -353,6 +354,7 @@ def create_gateway(
             block_free_at_zero=config.block_free_at_zero,
         ),
         callbacks=Callbacks(database, routes, sender=sender),
+        groups=GroupBook(graph),
         message_rate=Rate(per_second=config.messages_per_second, burst=int(config.messages_per_second * 2)),
         configuration_rate=Rate(
             per_second=config.configurations_per_second, burst=int(config.configurations_per_second * 10)

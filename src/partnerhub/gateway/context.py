@@ -8,6 +8,7 @@ from typing import Final
 from partnerhub.gateway.asgi import Request
 from partnerhub.gateway.dialects import Dialect, Style, not_available, rate_limited
 from partnerhub.gateway.dialects import disabled as number_disabled
+from partnerhub.gateway.groups import GroupBook
 from partnerhub.gateway.limits import Rate
 from partnerhub.identity.schemas import Actor, ActorKind
 from partnerhub.kit.crypto import Keyring
@@ -60,6 +61,7 @@ class Context:
     routes: RouteBook
     sends: Sends
     callbacks: Callbacks
+    groups: GroupBook
     message_rate: Rate
     configuration_rate: Rate
 

@@ -13,8 +13,10 @@ from typing import Final
 
 from partnerhub.gateway.asgi import Reply
 from partnerhub.gateway.context import MOST_JSON_BYTES, Call, Context, check_rate
+from partnerhub.gateway.dialects import unknown_object
 from partnerhub.gateway.forwarding import reply_of
 from partnerhub.kit.errors import Invalid
+from partnerhub.meta.graph import GraphAnswer
 
 _PAGING: Final = ("limit", "after", "before")
 # Names and commas: a field with braces or dots would reach into other objects.
@@ -54,6 +56,12 @@ class Edge:
             raise FieldsRefused("The parameter fields takes plain names, separated by commas.")
         values.update(self.fixed.get(request.method, {}))
         values.update({name: call.params[part] for part, name in self.from_path.items()})
+        if group_id := call.params.get("group_id"):
+            is_own = await context.groups.owns(call.live, group_id)
+            if isinstance(is_own, GraphAnswer):
+                return reply_of(is_own)
+            if not is_own:
+                raise unknown_object(group_id)
         body = await request.body(MOST_JSON_BYTES)
         answer = await context.graph.call(
             request.method,
