@@ -29,6 +29,14 @@ begin
   end if;
 end $$;
 
+-- Narrows what is seen and written in the scope of one client, for tables without a column that names it.
+--   rule: what a row must fulfil then; `false` keeps clients out
+create procedure narrow_for_clients(tbl regclass, rule text) language plpgsql as $$
+begin
+  execute format('create policy clients on %s as restrictive to hub_tenant using ((select app_client()) is null or %s)',
+                 tbl, rule);
+end $$;
+
 -- Tables that are partitioned by day (their key column is named here) and how long a day is kept.
 create table partitioned (
   table_name text primary key,

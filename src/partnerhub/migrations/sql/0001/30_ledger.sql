@@ -288,7 +288,6 @@ begin
   foreach tbl in array array['ledger_account', 'ledger_balance', 'ledger_threshold', 'ledger_journal',
     'ledger_transfer', 'charge', 'charge_batch', 'service_usage', 'price_rule']
   loop
-    execute format(
-      'create policy not_for_clients on %I as restrictive to hub_tenant using ((select app_client()) is null)', tbl);
+    call narrow_for_clients(tbl, 'false');
   end loop;
 end $$;

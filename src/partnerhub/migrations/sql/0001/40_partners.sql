@@ -9,7 +9,8 @@ create table partner (
   currency                     text not null default 'EUR',
   redirect_url                 text,
   solution_id                  text check (solution_id ~ '^[0-9]{14,18}$'),
-  default_hosting_type         text not null default 'cloud_api',
+  -- 'on_premise' is what a partner once had; nothing can choose it any more.
+  default_hosting_type         text not null default 'cloud_api' check (default_hosting_type in ('cloud_api', 'on_premise')),
   data_localization_region     text,
   legacy_token_auth_enabled    boolean not null default false,
   mm_api_routing_enabled       boolean not null default true,
@@ -55,6 +56,7 @@ create table partner_key (
 );
 create index partner_key_partner on partner_key (partner_id);
 call protect('partner_key', 'select, insert, update', 'select, insert, update');
+call narrow_for_clients('partner_key', 'false');
 
 -- Refresh tokens of the legacy token flow and when a token was used last.
 create table legacy_token (
@@ -68,6 +70,7 @@ create table legacy_token (
 );
 create index legacy_token_partner on legacy_token (partner_id, last_used_at);
 call protect('legacy_token', 'select', 'select, insert, update, delete');
+call narrow_for_clients('legacy_token', 'false');
 
 -- Keys that sign legacy tokens, sealed; the newest signs, all verify.
 create table token_key (

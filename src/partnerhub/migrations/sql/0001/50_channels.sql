@@ -107,6 +107,8 @@ grant usage on sequence channel_key_id to hub_tenant, hub_system;
 -- The newest key revokes the earlier ones: at most one live key per channel.
 create unique index channel_key_live on channel_key (channel_id) where revoked_at is null;
 call protect('channel_key', 'select, insert, update', 'select, insert, update');
+call narrow_for_clients('channel_key',
+  'exists (select from channel c where c.id = channel_id and c.client_id = (select app_client()))');
 
 create table template (
   id              text primary key,
@@ -129,3 +131,5 @@ create table template (
 );
 create unique index template_external on template (waba_id, external_id);
 call protect('template', 'select, insert, update, delete', 'select, insert, update, delete');
+call narrow_for_clients('template',
+  'exists (select from waba w where w.id = waba_id and w.client_id = (select app_client()))');

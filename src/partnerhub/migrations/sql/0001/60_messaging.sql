@@ -19,6 +19,8 @@ create index message_wamid on message (wamid);
 create index message_unconfirmed on message (channel_id, recipient, created_at) where wamid is null;
 create index message_channel on message (partner_id, channel_id, created_at desc);
 call protect('message', 'select', 'select, insert, update');
+call narrow_for_clients('message',
+  'exists (select from channel c where c.id = channel_id and c.client_id = (select app_client()))');
 insert into partitioned values ('message', 30);
 
 -- One row per status that Meta sent; the worker settles them in order and marks them. What cannot be settled
@@ -47,6 +49,8 @@ create table message_status (
 create index message_status_open on message_status (id) where settled_at is null;
 create index message_status_wamid on message_status (wamid);
 call protect('message_status', 'select', 'select, insert, update');
+call narrow_for_clients('message_status',
+  'exists (select from channel c where c.id = channel_id and c.client_id = (select app_client()))');
 insert into partitioned values ('message_status', 30);
 
 -- A change of a field other than messages, or one that nobody could take: an envelope of its own, in the bytes

@@ -18,4 +18,4 @@ create table onboarding_run (
   expires_at    timestamptz not null
 );
 create index onboarding_run_partner on onboarding_run (partner_id, created_at desc);
-call protect('onboarding_run', 'select, insert, update', 'select, insert, update');
+call protect('onboarding_run', 'select, insert, update', 'select, insert, update', 'client_id');
