@@ -67,6 +67,7 @@ CODE_WORDS: Mapping[str, tuple[int, str]] = {
     "payment_missing": (400, "The balance does not cover the highest price of the message."),
     "unknown_object": (404, "The id is not one that this key reaches."),
     "url_credentials": (400, "A webhook URL carries no user name or password; a custom header does."),
+    "url_fragment": (400, "A webhook or redirect URL has no part after `#`."),
     "url_not_https": (400, "A webhook or redirect URL starts with https://."),
     "url_port": (400, "A webhook or redirect URL has no port."),
     "url_private_address": (400, "The host is not one that the internet can reach."),

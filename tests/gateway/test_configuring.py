@@ -51,7 +51,9 @@ async def test_a_webhook_must_be_one_that_can_be_called(database: Database, keyr
             ("http://client.example/hook", "https"),
             ("https://client_one.example/hook", "underscore"),
             ("https://client.example:8443/hook", "port"),
-            ("https://10.0.0.1/hook", "private"),
+            ("https://10.0.0.1/hook", "public"),
+            ("https://ann:secret@client.example/hook", "password"),
+            ("https://client.example/hook#part", "#"),
             ("https://127.0.0.1/hook", ""),
             ("nonsense", ""),
         ):
@@ -68,8 +70,12 @@ async def test_a_webhook_must_be_one_that_can_be_called(database: Database, keyr
         ]  # Any: JSON
         for body in wrong:
             assert (await stage.client.call("POST", HOOK, json=body)).status == 400
-        bad_header = {"url": "https://a.example", "headers": {"Host": "b.example"}}
-        assert (await stage.client.call("POST", HOOK, json=bad_header)).status == 400
+        for header in ({"Host": "b.example"}, {"X-Back": "https://my_host.example/"}):
+            bad_header = {"url": "https://a.example", "headers": header}
+            assert (await stage.client.call("POST", HOOK, json=bad_header)).status == 400
+        many = await stage.client.call("POST", HOOK, json={"url": "http://client_one.example:8443/hook"})
+        # Every rule that is broken is said at once.
+        assert all(word in many.body.decode() for word in ("https", "underscore", "port"))
         # Nothing of it was taken.
         assert (await stage.client.call("GET", HOOK)).json["url"] == stage.receiver.url()
 

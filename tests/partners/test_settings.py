@@ -13,7 +13,7 @@ from partnerhub.kit.crypto import Keyring
 from partnerhub.kit.database import Database
 from partnerhub.partners.errors import IoSignatureOn, PartnerUnknown, SecretMissing, SettingsInvalid
 from partnerhub.partners.queries import get_settings
-from partnerhub.partners.schemas import PartnerSettings, SettingsChange
+from partnerhub.partners.schemas import DATA_REGIONS, PartnerSettings, SettingsChange
 from partnerhub.partners.services import (
     generate_platform_secret,
     guarded_changes,
@@ -139,6 +139,48 @@ async def test_every_problem_is_named_at_once(database: Database, keyring: Keyri
     with pytest.raises(SettingsInvalid) as caught:
         await _update(database, keyring, partner, solution_id="x", redirect_url="x", brand_name="")
     assert set(caught.value.fields) == {"solution_id", "redirect_url", "brand_name"}
+    with pytest.raises(SettingsInvalid) as caught:
+        await _update(
+            database,
+            keyring,
+            partner,
+            redirect_url="http://my_host.example:8080/",
+            webhook_headers={"Host": "x"},
+        )
+    assert [(problem.field, problem.code) for problem in caught.value.problems] == [
+        ("redirect_url", "url_not_https"),
+        ("redirect_url", "url_underscore"),
+        ("redirect_url", "url_port"),
+        ("webhook_headers", "header_reserved"),
+    ]
+
+
+async def test_a_past_hosting_type_survives_and_does_not_come_back(
+    database: Database, keyring: Keyring
+) -> None:
+    partner = await make_partner(database)
+    async with database.system() as unit:
+        await unit.execute(
+            "update partner set default_hosting_type = 'on_premise' where id = %s", (partner.id,)
+        )
+    other = await _update(database, keyring, partner, solution_id="123456789012345")
+    whole = await _update(database, keyring, partner, default_hosting_type="on_premise", brand_name="New")
+    assert (other.partner.default_hosting_type, whole.partner.default_hosting_type) == ("on_premise",) * 2
+    left = await _update(database, keyring, partner, default_hosting_type="cloud_api")
+    assert left.partner.default_hosting_type == "cloud_api"
+    with pytest.raises(SettingsInvalid):
+        await _update(database, keyring, partner, default_hosting_type="on_premise")
+
+
+async def test_metas_default_region_is_shown_by_its_name(database: Database, keyring: Keyring) -> None:
+    partner = await make_partner(database)
+    first = await _update(database, keyring, partner, data_localization_region="US")
+    async with database.tenant(partner.id) as unit:
+        assert await list_audit(unit, partner_id=partner.id) == []
+    second = await _update(database, keyring, partner, data_localization_region="DE")
+    third = await _update(database, keyring, partner, data_localization_region="US")
+    assert [one.region for one in (first, second, third)] == ["US", "DE", "US"]
+    assert len(DATA_REGIONS) == 15
 
 
 async def test_development_may_use_its_own_machine(database: Database, keyring: Keyring) -> None:

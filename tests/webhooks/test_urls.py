@@ -6,7 +6,16 @@ import pytest
 
 from partnerhub.kit.errors import HubError
 from partnerhub.webhooks.errors import HeaderRefused, UrlRefused
-from partnerhub.webhooks.urls import check_headers, check_url, mask
+from partnerhub.webhooks.urls import (
+    _MESSAGES,
+    INVALID_EXAMPLES,
+    VALID_EXAMPLES,
+    Example,
+    check_headers,
+    check_url,
+    find_problems,
+    mask,
+)
 
 
 @pytest.mark.parametrize(
@@ -49,6 +58,13 @@ def test_a_public_https_url_is_taken(url: str) -> None:
         ("https://db.internal/hook", "url_private_address"),
         ("https://printer.local./hook", "url_private_address"),
         ("https://acme.example/" + "x" * 2100, "url_too_long"),
+        ("https://acme.example/hook#part", "url_fragment"),
+        ("https://acme.example/hook#", "url_fragment"),
+        ("https://münchen.example/", "url_invalid"),
+        ("", "url_invalid"),
+        ("://acme.example/", "url_invalid"),
+        (" https://acme.example/", "url_not_https"),
+        ("https://acme.example:99999/", "url_invalid"),
     ],
 )
 def test_a_url_that_breaks_a_rule_is_refused_with_the_code_of_the_rule(url: str, code: str) -> None:
@@ -56,6 +72,42 @@ def test_a_url_that_breaks_a_rule_is_refused_with_the_code_of_the_rule(url: str,
         check_url(url)
     assert refused.value.code == code
     assert refused.value.fields.keys() == {"url"}
+
+
+def test_every_rule_that_a_url_breaks_is_named_at_once_with_a_sentence_of_its_own() -> None:
+    url = "http://ann:secret@my_host.internal:8080/hook#top"
+    found = find_problems(url)
+    assert [problem.code for problem in found] == [
+        "url_credentials",
+        "url_fragment",
+        "url_not_https",
+        "url_underscore",
+        "url_port",
+        "url_private_address",
+    ]
+    assert len({problem.message for problem in found}) == len(found)
+    with pytest.raises(UrlRefused) as refused:
+        check_url(url)
+    assert list(refused.value.problems) == found
+    assert refused.value.fields == {"url": " ".join(problem.message for problem in found)}
+    assert refused.value.code == "url_credentials"
+    assert "secret" not in refused.value.message
+    # What cannot be read is not judged any further.
+    assert [problem.code for problem in find_problems("ftp://2130706433:21")] == [
+        "url_not_https",
+        "url_invalid",
+    ]
+
+
+@pytest.mark.parametrize("example", [*VALID_EXAMPLES, *INVALID_EXAMPLES], ids=lambda one: one.url)
+def test_every_example_that_people_are_shown_is_what_it_says(example: Example) -> None:
+    found = [problem.code for problem in find_problems(example.url)]
+    assert found == ([example.code] if example.code else [])
+
+
+def test_every_rule_that_a_person_can_break_by_mistake_has_an_example() -> None:
+    shown = {example.code for example in INVALID_EXAMPLES}
+    assert shown == set(_MESSAGES) - {"url_too_long"}
 
 
 @pytest.mark.parametrize(
@@ -68,6 +120,15 @@ def test_development_may_call_this_machine_and_nothing_else(url: str) -> None:
     with pytest.raises(UrlRefused) as refused:
         check_url("http://10.0.0.8:9000/", allow_loopback=True)
     assert refused.value.code == "url_not_https"
+
+
+def test_development_frees_from_https_and_ports_and_from_nothing_else() -> None:
+    found = find_problems("http://ann:secret@localhost:9000/#top", allow_loopback=True)
+    assert [problem.code for problem in found] == ["url_credentials", "url_fragment"]
+    assert [one.code for one in find_problems("ftp://localhost/", allow_loopback=True)] == [
+        "url_not_https",
+        "url_private_address",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -98,6 +159,24 @@ def test_a_header_that_must_not_be_sent_is_refused(headers: dict[str, str], code
         check_headers(headers)
     assert isinstance(refused.value, HeaderRefused | UrlRefused)
     assert refused.value.code == code
+
+
+def test_every_rule_that_headers_break_is_named_at_once() -> None:
+    with pytest.raises(HeaderRefused) as refused:
+        check_headers(
+            {
+                "Host": "acme.example",
+                "X-Key": "a\nb",
+                "X-Back": "https://my_host.acme.example:8080/x",
+                "X-Fine": "https://acme.example/x",
+            }
+        )
+    assert [(problem.field, problem.code) for problem in refused.value.problems] == [
+        ("Host", "header_reserved"),
+        ("X-Key", "header_invalid"),
+        ("X-Back", "url_underscore"),
+        ("X-Back", "url_port"),
+    ]
 
 
 def test_ordinary_headers_are_taken_tokens_with_underscores_too() -> None:

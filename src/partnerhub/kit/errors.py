@@ -6,14 +6,25 @@ door renders it in its own dialect by `status`. Anything that is not a `HubError
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with one input: a stable code, and a sentence that pages can translate."""
+
+    field: str
+    code: str
+    message: str
 
 
 class HubError(Exception):
     """Base of every expected error.
 
     `code` is stable, snake_case and documented in `docs/reference/errors.md`; `message` is for people;
-    `fields` maps the name of a wrong input to what is wrong with it.
+    `fields` maps the name of a wrong input to what is wrong with it; where an input breaks several rules,
+    `problems` has each of them by itself, and `fields` all of an input in one text.
     """
 
     code: str = "error"
@@ -25,12 +36,21 @@ class HubError(Exception):
         *,
         code: str | None = None,
         fields: Mapping[str, str] | None = None,
+        problems: Iterable[Problem] = (),
     ) -> None:
         super().__init__(message)
         self.message = message
-        self.fields: dict[str, str] = dict(fields or {})
+        self.problems = tuple(problems)
+        self.fields: dict[str, str] = dict(fields or _by_field(self.problems))
         if code is not None:
             self.code = code
+
+
+def _by_field(problems: Iterable[Problem]) -> dict[str, str]:
+    texts: dict[str, list[str]] = {}
+    for problem in problems:
+        texts.setdefault(problem.field, []).append(problem.message)
+    return {field: " ".join(messages) for field, messages in texts.items()}
 
 
 class Invalid(HubError):

@@ -18,7 +18,10 @@ class PartnerInvalid(Invalid):
 
 
 class SettingsInvalid(Invalid):
-    """One or more settings have values that do not work; `fields` says which and why."""
+    """One or more settings have values that do not work; `fields` says which and why.
+
+    `problems` has every reason by itself: a URL may break several rules at once.
+    """
 
     code = "settings_invalid"
 

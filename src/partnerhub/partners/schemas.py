@@ -18,6 +18,7 @@ DATA_REGIONS = frozenset(
     {"AE", "AU", "BH", "BR", "CA", "CH", "DE", "GB", "ID", "IN", "JP", "KR", "SG", "US", "ZA"}
 )
 """Where Meta can keep data at rest; `US` is Meta's default and is sent as no region."""
+DEFAULT_REGION = "US"
 
 
 class Scope(StrEnum):
@@ -62,6 +63,11 @@ class PartnerSettings:
     webhook_url: str | None
     webhook_headers: Mapping[str, str]
     has_platform_secret: bool
+
+    @property
+    def region(self) -> str:
+        """Where the data of numbers registered from now on is kept, as it is shown: never nothing."""
+        return self.partner.data_localization_region or DEFAULT_REGION
 
 
 class SettingsChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -133,6 +133,15 @@ class Page:
         """Return an error in the reader's words."""
         return self.pages.explain(self.frame.language, error.code, error.message)
 
+    def wrong(self, error: HubError) -> dict[str, str]:
+        """Return what is wrong with each input in the reader's words, every broken rule a sentence."""
+        if not error.problems:
+            return {name: self.say(text) for name, text in error.fields.items()}
+        found: dict[str, list[str]] = {}
+        for problem in error.problems:
+            found.setdefault(problem.field, []).append(self.say(problem.message))
+        return {name: " ".join(sentences) for name, sentences in found.items()}
+
     def toast(self, error: HubError, title: str) -> Toast:
         """Make the message that an action failed, with code and request id."""
         return Toast(

@@ -1,7 +1,8 @@
-"""Which URLs and headers a webhook may have.
+"""Which URLs and headers a webhook may have; a redirect URL follows the same rules.
 
 Checked when they are set; the HTTP client checks every address again after resolution, at each attempt. The
-rules on underscores and ports hold for the host of the URL and of URLs inside header values.
+rules on underscores and ports hold for the host of the URL and of URLs inside header values. Every problem is
+found at once and has its own code and sentence; the examples are for people who fill in a field.
 Source: onboarding documentation of the compatible product, "set multiple webhooks for phone number".
 """
 
@@ -9,9 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 
-from partnerhub.kit.errors import HubError
+from partnerhub.kit.errors import HubError, Problem
 from partnerhub.kit.http import AddressPolicy, InvalidHeader, Target, check_header, parse_url, refusal
 from partnerhub.webhooks.errors import HeaderRefused, UrlRefused
 
@@ -28,73 +30,128 @@ _SIGNATURE_HEADERS = ("x-360dialog-signature", "x-360dialog-signature-previous")
 _SIGNATURE_PREFIX = "webhook-"
 
 
-def check_url(url: str, *, allow_loopback: bool = False) -> None:
-    """Refuse a URL that no webhook may have.
+@dataclass(frozen=True)
+class Example:
+    """A URL to show under a field; `code` is the first rule it breaks, None where it is fine."""
+
+    url: str
+    code: str | None = None
+
+
+VALID_EXAMPLES = (
+    Example("https://hooks.acme.example/whatsapp"),
+    Example("https://acme.example/whatsapp?tenant=7"),
+    Example("https://my-host.acme.example/under_score/in_the_path"),
+)
+"""URLs as they should be, the plainest first."""
+
+INVALID_EXAMPLES = (
+    Example("http://acme.example/whatsapp", "url_not_https"),
+    Example("https://my_host.acme.example/whatsapp", "url_underscore"),
+    Example("https://acme.example:8443/whatsapp", "url_port"),
+    Example("https://192.168.0.10/whatsapp", "url_private_address"),
+    Example("https://localhost/whatsapp", "url_private_address"),
+    Example("https://user:password@acme.example/whatsapp", "url_credentials"),
+    Example("https://acme.example/whatsapp#top", "url_fragment"),
+    Example("acme.example/whatsapp", "url_invalid"),
+)
+"""One URL for each rule, the usual mistakes first."""
+
+_MESSAGES: Mapping[str, str] = {
+    "url_too_long": f"The URL is longer than {MAX_URL_LENGTH} characters.",
+    "url_credentials": "Take the user name and password out of the URL.",
+    "url_not_https": "The URL must begin with https://.",
+    "url_invalid": "Write the whole URL, such as https://hooks.acme.example/whatsapp.",
+    "url_underscore": "The host has an underscore; use a name of letters, digits and hyphens.",
+    "url_port": "The URL has a port; leave it out, https uses 443.",
+    "url_private_address": "The internet cannot reach this host; use a public name or address.",
+    "url_fragment": "Take the part from # on out of the URL; it is never sent.",
+}
+_OTHER_LETTERS = "Write a host with letters beyond a to z in its xn-- form."
+
+
+def find_problems(url: str, *, allow_loopback: bool = False, field: str = "url") -> list[Problem]:
+    """Return every rule that a webhook or redirect URL breaks, as problems of `field`; none when it is fine.
 
     `allow_loopback` is for development: http and a port are then fine on this machine's own addresses.
-
-    Raises: UrlRefused with `url_invalid`, `url_too_long`, `url_not_https`, `url_credentials`,
-    `url_underscore`, `url_port` or `url_private_address`.
     """
+
+    def broken(code: str, message: str = "") -> Problem:
+        return Problem(field, code, message or _MESSAGES[code])
+
     if len(url) > MAX_URL_LENGTH:
-        raise _refused("url_too_long", f"A webhook URL has at most {MAX_URL_LENGTH} characters.")
+        return [broken("url_too_long")]
     scheme, separator, rest = url.partition("://")
-    if separator and "@" in re.split(r"[/?#\\]", rest, maxsplit=1)[0]:
-        raise _refused(
-            "url_credentials", "A webhook URL carries no user name or password; use a custom header instead."
-        )
-    if separator and scheme.lower() not in ("http", "https"):
-        raise _refused("url_not_https", "A webhook URL starts with https://.")
+    if not separator or not scheme:
+        return [broken("url_invalid")]
+    authority = re.split(r"[/?#\\]", rest, maxsplit=1)[0]
+    host_and_port = authority.rpartition("@")[2]
+    found = []
+    if host_and_port != authority:
+        found.append(broken("url_credentials"))
+    if "#" in rest:
+        found.append(broken("url_fragment"))
+    is_http, is_https = scheme.lower() == "http", scheme.lower() == "https"
+    # What is left without the mistakes above says whether it is a URL at all.
+    path = rest[len(authority) :].partition("#")[0]
     try:
-        target = parse_url(url)
+        target = parse_url(f"https://{host_and_port}{path}")
     except HubError as error:
-        raise _refused("url_invalid", f"This is not a URL we can call. {error.message}") from error
-    if allow_loopback and _is_loopback(target):
-        return
-    if not target.is_tls:
-        raise _refused("url_not_https", "A webhook URL starts with https://.")
-    host = target.host
-    if "_" in host:
-        raise _refused(
-            "url_underscore", f"The host {host} has an underscore; use a name of letters, digits and hyphens."
+        other_letters = bool(host_and_port) and not host_and_port.isascii()
+        invalid = broken("url_invalid", _OTHER_LETTERS if other_letters else error.message)
+        return [*found, *([] if is_https else [broken("url_not_https")]), invalid]
+    if allow_loopback and (is_http or is_https) and _is_loopback(target):
+        return found
+    if not is_https:
+        found.append(broken("url_not_https"))
+    if "_" in target.host:
+        found.append(broken("url_underscore"))
+    if re.search(r":[0-9]*$", host_and_port):
+        found.append(broken("url_port"))
+    if not _is_public(target):
+        found.append(broken("url_private_address"))
+    return found
+
+
+def check_url(url: str, *, allow_loopback: bool = False) -> None:
+    """Refuse a URL that no webhook may have; the error carries every rule it breaks.
+
+    Raises: UrlRefused with the code of the first: `url_invalid`, `url_too_long`, `url_not_https`,
+    `url_credentials`, `url_underscore`, `url_port`, `url_private_address` or `url_fragment`.
+    """
+    if problems := find_problems(url, allow_loopback=allow_loopback):
+        raise UrlRefused(
+            " ".join(problem.message for problem in problems), code=problems[0].code, problems=problems
         )
-    if _has_port(url):
-        raise _refused("url_port", "A webhook URL has no port; https uses 443.")
-    _check_public(target)
+
+
+def find_header_problems(headers: Mapping[str, str]) -> list[Problem]:
+    """Return every rule that custom headers break; `field` is the header's name, or `headers` for all."""
+    found = []
+    if len(headers) > MAX_HEADERS:
+        found.append(Problem("headers", "headers_too_large", f"At most {MAX_HEADERS} custom headers."))
+    if sum(len(name) + len(value) for name, value in headers.items()) > MAX_HEADER_BYTES:
+        words = f"Custom headers hold at most {MAX_HEADER_BYTES} bytes."
+        found.append(Problem("headers", "headers_too_large", words))
+    if len({name.lower() for name in headers}) < len(headers):
+        words = "A header name is given twice; its case does not matter."
+        found.append(Problem("headers", "header_invalid", words))
+    for name, value in headers.items():
+        found += _problems_of_header(name, value)
+    return found
 
 
 def check_headers(headers: Mapping[str, str]) -> None:
     """Refuse custom headers that must not be sent: framing, Host, signatures, line breaks, too many.
 
-    Raises: HeaderRefused with `header_invalid`, `header_reserved` or `headers_too_large`; UrlRefused where a
-    value holds a URL whose host breaks the rules.
+    Host names of URLs inside values follow the rules on underscores and ports. The error carries every
+    problem. Raises: HeaderRefused with the code of the first: `header_invalid`, `header_reserved`,
+    `headers_too_large`, `url_underscore` or `url_port`.
     """
-    if len(headers) > MAX_HEADERS:
-        raise HeaderRefused(f"At most {MAX_HEADERS} custom headers.", code="headers_too_large")
-    if sum(len(name) + len(value) for name, value in headers.items()) > MAX_HEADER_BYTES:
+    if problems := find_header_problems(headers):
         raise HeaderRefused(
-            f"Custom headers hold at most {MAX_HEADER_BYTES} bytes.", code="headers_too_large"
+            " ".join(problem.message for problem in problems), code=problems[0].code, problems=problems
         )
-    if len({name.lower() for name in headers}) < len(headers):
-        raise HeaderRefused("A header name is given twice; its case does not matter.")
-    for name, value in headers.items():
-        lower = name.lower()
-        if lower in _SIGNATURE_HEADERS or lower.startswith(_SIGNATURE_PREFIX):
-            raise HeaderRefused(
-                f"The header {name} is set by us on every delivery.",
-                code="header_reserved",
-                fields={name: "set by us"},
-            )
-        try:
-            check_header(name, value)
-        except InvalidHeader as error:
-            reserved = "belongs to the connection" in error.message
-            raise HeaderRefused(
-                error.message,
-                code="header_reserved" if reserved else "header_invalid",
-                fields={name: error.message},
-            ) from error
-        _check_url_inside(name, value)
 
 
 def mask(value: str) -> str:
@@ -112,10 +169,6 @@ def origin_of(url: str) -> str:
     return f"{target.is_tls}:{target.host}:{target.port}"
 
 
-def _refused(code: str, message: str) -> UrlRefused:
-    return UrlRefused(message, code=code, fields={"url": message})
-
-
 def _is_loopback(target: Target) -> bool:
     if target.is_literal:
         return (
@@ -125,33 +178,27 @@ def _is_loopback(target: Target) -> bool:
     return target.host == "localhost" or target.host.endswith(".localhost")
 
 
-def _has_port(url: str) -> bool:
-    authority = re.split(r"[/?#]", url.partition("://")[2], maxsplit=1)[0]
-    return re.search(r":[0-9]*$", authority) is not None and not authority.endswith("]")
-
-
-def _check_public(target: Target) -> None:
+def _is_public(target: Target) -> bool:
     if target.is_literal:
-        reason = refusal(target.host, AddressPolicy.PUBLIC)
-        if reason is not None:
-            raise _refused("url_private_address", f"{target.host} is not a public address ({reason}).")
-        return
+        return refusal(target.host, AddressPolicy.PUBLIC) is None
     name = target.host.removesuffix(".")
-    if "." not in name or name.endswith(_PRIVATE_SUFFIXES):
-        raise _refused("url_private_address", f"{name} is not a name that the internet can reach.")
+    return "." in name and not name.endswith(_PRIVATE_SUFFIXES)
 
 
-def _check_url_inside(name: str, value: str) -> None:
-    for match in _URL_IN_VALUE.finditer(value):
-        if "_" in match[1]:
-            raise UrlRefused(
-                f"The header {name} holds a URL whose host has an underscore.",
-                code="url_underscore",
-                fields={name: "host with an underscore"},
-            )
-        if match[2]:
-            raise UrlRefused(
-                f"The header {name} holds a URL with a port.",
-                code="url_port",
-                fields={name: "host with a port"},
-            )
+def _problems_of_header(name: str, value: str) -> list[Problem]:
+    lower = name.lower()
+    if lower in _SIGNATURE_HEADERS or lower.startswith(_SIGNATURE_PREFIX):
+        return [Problem(name, "header_reserved", f"The header {name} is set by us on every delivery.")]
+    try:
+        check_header(name, value)
+    except InvalidHeader as error:
+        reserved = "belongs to the connection" in error.message
+        return [Problem(name, "header_reserved" if reserved else "header_invalid", error.message)]
+    found = []
+    hosts = [(match[1], match[2]) for match in _URL_IN_VALUE.finditer(value)]
+    if any("_" in host for host, _ in hosts):
+        words = f"The header {name} holds a URL whose host has an underscore."
+        found.append(Problem(name, "url_underscore", words))
+    if any(port for _, port in hosts):
+        found.append(Problem(name, "url_port", f"The header {name} holds a URL with a port."))
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,14 +16,14 @@ from partnerhub.identity.services import record_change
 from partnerhub.kit import clock
 from partnerhub.kit.crypto import Keyring
 from partnerhub.kit.database import Unit
-from partnerhub.kit.errors import Invalid
+from partnerhub.kit.errors import Problem
 from partnerhub.partners.errors import SecretMissing, SettingsInvalid
 from partnerhub.partners.queries import get_settings
 from partnerhub.partners.schemas import DATA_REGIONS, PartnerSettings, SettingsChange
 from partnerhub.webhooks import queries as webhook_queries
 from partnerhub.webhooks import services as webhooks
 from partnerhub.webhooks.schemas import OwnerKind
-from partnerhub.webhooks.urls import check_headers, check_url
+from partnerhub.webhooks.urls import find_header_problems, find_problems
 
 # Settings that are columns of the partner's row; the webhook is `webhooks`' to keep.
 _COLUMNS = (
@@ -69,13 +70,13 @@ async def update_settings(
     """
     await unit.execute("select 1 from partner where id = %s for update", (partner_id,))
     before = await get_settings(unit, partner_id=partner_id, keyring=keyring)
-    _check(change, allow_loopback=allow_loopback)
+    _check(before, change, allow_loopback=allow_loopback)
     if change.io_signature_enabled is True and not before.has_platform_secret:
         raise SecretMissing("Generate a platform secret before you turn IO Signature on.")
     wanted = {
         name: value
         for name in _COLUMNS
-        if (value := getattr(change, name)) is not UNSET and value != getattr(before.partner, name)
+        if (value := getattr(change, name)) is not UNSET and value != _saved(before, name)
     }
     if wanted:
         assignments = sql.SQL(", ").join(
@@ -110,6 +111,11 @@ async def update_settings(
     return after
 
 
+def _saved(settings: PartnerSettings, name: str) -> object:
+    # Never to have chosen a region is to have Meta's default.
+    return settings.region if name == "data_localization_region" else getattr(settings.partner, name)
+
+
 async def _write_endpoint(
     unit: Unit, before: PartnerSettings, change: SettingsChange, keyring: Keyring, *, allow_loopback: bool
 ) -> bool:
@@ -128,7 +134,7 @@ async def _write_endpoint(
         if not change.webhook_headers:
             return False
         reason = "Set a webhook URL first; headers go with it."
-        raise SettingsInvalid(reason, fields={"webhook_headers": reason})
+        raise SettingsInvalid(reason, problems=[Problem("webhook_headers", "webhook_url_missing", reason)])
     current = await webhook_queries.find_endpoint(
         unit, owner_kind=OwnerKind.PARTNER, owner_id=partner_id, keyring=keyring, reveal=True
     )
@@ -148,37 +154,31 @@ async def _write_endpoint(
     return headers != kept
 
 
-def _check(change: SettingsChange, *, allow_loopback: bool) -> None:
+def _check(before: PartnerSettings, change: SettingsChange, *, allow_loopback: bool) -> None:
     checks: Mapping[str, Callable[[Any], str]] = {  # Any: the value of the setting, typed by the struct
         "brand_name": _brand_name_problem,
         "logo_url": _logo_problem,
-        "webhook_url": lambda url: _url_problem(url, allow_loopback=allow_loopback),
-        "redirect_url": lambda url: _url_problem(url, allow_loopback=allow_loopback),
         "solution_id": _solution_problem,
         "default_hosting_type": _hosting_problem,
         "data_localization_region": _region_problem,
         "secret_overlap_hours": _overlap_problem,
     }
-    problems: dict[str, str] = {}
+    problems: list[Problem] = []
     for name, problem_of in checks.items():
         value = getattr(change, name)
-        if value is not UNSET and value is not None and (problem := problem_of(value)):
-            problems[name] = problem
+        # What is set already may be said again: a past state such as `on_premise` survives a whole form.
+        if value is UNSET or value is None or value == _saved(before, name):
+            continue
+        if problem := problem_of(value):
+            problems.append(Problem(name, f"{name}_invalid", problem))
+    for name, url in (("webhook_url", change.webhook_url), ("redirect_url", change.redirect_url)):
+        if isinstance(url, str):
+            problems += find_problems(url, allow_loopback=allow_loopback, field=name)
     if change.webhook_headers is not UNSET:
-        try:
-            check_headers(change.webhook_headers)
-        except Invalid as error:
-            problems["webhook_headers"] = error.message
+        found = find_header_problems(change.webhook_headers)
+        problems += [replace(problem, field="webhook_headers") for problem in found]
     if problems:
-        raise SettingsInvalid(" ".join(problems.values()), fields=problems)
-
-
-def _url_problem(url: str, *, allow_loopback: bool) -> str:
-    try:
-        check_url(url, allow_loopback=allow_loopback)
-    except Invalid as error:
-        return error.message
-    return ""
+        raise SettingsInvalid(" ".join(problem.message for problem in problems), problems=problems)
 
 
 def _brand_name_problem(name: str) -> str:
