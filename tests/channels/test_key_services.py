@@ -7,7 +7,7 @@ import re
 
 import pytest
 from tests.channels.told import told, told_names
-from tests.factories import MadeChannel, make_channel, make_partner
+from tests.factories import MadeChannel, make_channel, make_member, make_partner
 
 from partnerhub.channels.errors import ChannelTerminated, ChannelUnknown, PermissionMissing
 from partnerhub.channels.queries import find_route_by_key, list_keys
@@ -108,3 +108,28 @@ async def test_granting_and_revoking_are_told_once_each(database: Database) -> N
     assert granted.keys() >= {
         "client_id", "id", "client", "setup_info", "account_mode", "current_quality_rating", "current_limit",
     }  # fmt: skip
+
+
+async def test_a_withdrawn_permission_stops_the_partners_key_and_tells_gateways(database: Database) -> None:
+    channel = await make_channel(database)
+    key = await _mint(database, channel)
+    async with database.listen("channel_keys") as connection:
+        async with database.tenant(channel.partner_id) as unit:
+            await revoke_permission(unit, partner_id=channel.partner_id, channel_id=channel.id, actor=ACTOR)
+        heard = [note.payload async for note in connection.notifies(timeout=2, stop_after=1)]
+    assert (heard, await _opens(database, key)) == ([channel.id], False)
+    # Given again, the permission brings no old key back.
+    async with database.tenant(channel.partner_id) as unit:
+        await grant_permission(unit, partner_id=channel.partner_id, channel_id=channel.id, actor=ACTOR)
+    assert not await _opens(database, key)
+
+
+async def test_the_clients_own_key_outlives_a_withdrawn_permission(database: Database) -> None:
+    owner = await make_member(database)
+    channel = await make_channel(database)
+    async with database.tenant(channel.partner_id) as unit:
+        await unit.execute("update client set user_id = %s where id = %s", (owner.user_id, channel.client_id))
+        own = Actor(ActorKind.CLIENT, owner.user_id)
+        key = await mint_key(unit, partner_id=channel.partner_id, channel_id=channel.id, actor=own)
+        await revoke_permission(unit, partner_id=channel.partner_id, channel_id=channel.id, actor=own)
+    assert await _opens(database, key)

@@ -138,8 +138,37 @@ class ChannelLife(RuleBasedStateMachine):
             self._refused(ChannelTerminated, step)
         else:
             self._step(step)
-            self.shared = granted
-            self._expect("channel_permission_granted" if granted else "channel_permission_revoked")
+            self._permit(granted)
+
+    @rule(granted=st.booleans(), times=st.integers(2, 4))
+    def set_permission_at_once(self, granted: bool, times: int) -> None:
+        """Send one form several times at once, as an impatient person or two tabs do."""
+        service = grant_permission if granted else revoke_permission
+
+        async def one() -> None:
+            async with self.database.tenant(self.partner_id) as unit:
+                await service(unit, partner_id=self.partner_id, channel_id=self.channel_id, actor=SYSTEM)
+
+        async def all_of_them() -> list[BaseException | None]:
+            return await asyncio.gather(*(one() for _ in range(times)), return_exceptions=True)
+
+        with self._time():
+            ends = self.run(all_of_them())
+        if granted is not self.shared and self.hub is HubStatus.TERMINATED:
+            assert all(isinstance(end, ChannelTerminated) for end in ends)
+            self._expect()
+        else:
+            assert ends == [None] * times
+            if granted is self.shared:
+                self._expect()
+            else:
+                self._permit(granted)
+
+    def _permit(self, granted: bool) -> None:
+        self.shared = granted
+        # Whoever withdraws wants the partner's software to stop.
+        self.has_key = self.has_key and granted
+        self._expect("channel_permission_granted" if granted else "channel_permission_revoked")
 
     @rule()
     def mint(self) -> None:
@@ -225,10 +254,21 @@ class ChannelLife(RuleBasedStateMachine):
         assert channel.cancelled_at == self.cancelled_at
         assert (channel.terminated_at is not None) is (self.hub is HubStatus.TERMINATED)
         assert (channel.billing_started_at is not None) is (self.stage is Stage.LIVE)
-        # No state without a way on: forward, or back from a cancellation.
         assert NEXT_STAGES[self.stage] or NEXT_HUB_STATUSES[self.hub]
 
+    def _go_on(self) -> None:
+        """Reach a live number with a key from wherever the steps have led: no state is without a way on."""
+        self.take_back()
+        while self.stage is not Stage.LIVE:
+            self.advance(next(to for to in reversed(Stage) if to in NEXT_STAGES[self.stage]))
+        self.set_permission(granted=True)
+        self.mint()
+        self.the_row_says_what_the_model_says()
+        assert (self.stage, self.hub, self.shared, self.has_key) == (Stage.LIVE, HubStatus.LIVE, True, True)
+
     def teardown(self) -> None:
+        if hasattr(self, "channel_id"):
+            self._go_on()
         story = getattr(self, "story", "c")
         assert STAGE_STORY.fullmatch(_only(story, "crul", also="P")), story
         assert PERMISSION_STORY.fullmatch(_only(story, "gv")), story

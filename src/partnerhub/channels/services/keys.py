@@ -44,23 +44,26 @@ async def mint_key(unit: Unit, *, partner_id: str, channel_id: str, actor: Actor
     return MintedKey(id=int(key_id), app_id=channel.app_id, secret=secret)
 
 
-async def revoke_keys(unit: Unit, *, partner_id: str, channel_id: str, actor: Actor) -> int:
+async def revoke_keys(
+    unit: Unit, *, partner_id: str, channel_id: str, actor: Actor, except_by: str | None = None
+) -> int:
     """Make the channel's key useless from this commit on; returns how many there were.
 
-    Raises: ChannelUnknown.
+    A key that `except_by` made stays. Raises: ChannelUnknown.
     """
     await lock_channel(unit, partner_id=partner_id, channel_id=channel_id)
-    revoked = await _revoke(unit, channel_id)
+    revoked = await _revoke(unit, channel_id, except_by=except_by)
     if revoked:
         await unit.notify("channel_keys", channel_id)
         await _record(unit, partner_id, channel_id, actor, created=None)
     return revoked
 
 
-async def _revoke(unit: Unit, channel_id: str) -> int:
+async def _revoke(unit: Unit, channel_id: str, *, except_by: str | None = None) -> int:
     return await unit.execute(
-        "update channel_key set revoked_at = %s where channel_id = %s and revoked_at is null",
-        (clock.now(), channel_id),
+        "update channel_key set revoked_at = %s where channel_id = %s and revoked_at is null"
+        " and created_by is distinct from %s",
+        (clock.now(), channel_id, except_by),
     )
 
 

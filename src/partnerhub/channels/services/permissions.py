@@ -7,6 +7,7 @@ from partnerhub.channels.life_cycle import PartnerEvent
 from partnerhub.channels.queries import get_channel
 from partnerhub.channels.schemas import Channel, Permission
 from partnerhub.channels.services.events import tell_gateways, tell_of_channel
+from partnerhub.channels.services.keys import revoke_keys
 from partnerhub.channels.services.numbers import lock_channel
 from partnerhub.identity.schemas import Actor
 from partnerhub.identity.services import record_change
@@ -26,8 +27,10 @@ async def grant_permission(unit: Unit, *, partner_id: str, channel_id: str, acto
 async def revoke_permission(unit: Unit, *, partner_id: str, channel_id: str, actor: Actor) -> Channel:
     """Take the permission back and tell the partner (`channel_permission_revoked`).
 
-    The live key stays: it is the client's number that the software goes on serving until a new key is
-    minted or the keys are revoked. Taken back already, do nothing. Raises: ChannelUnknown, ChannelTerminated.
+    The partner's key stops working with this commit; one that the client made itself stays, since it is no
+    business of the permission. The public sources say only that no new key can be made; that the old one
+    ends is our reading of what a client means who withdraws. Taken back already, do nothing.
+    Raises: ChannelUnknown, ChannelTerminated.
     """
     return await _set(unit, partner_id, channel_id, actor, to="missing")
 
@@ -43,6 +46,10 @@ async def _set(unit: Unit, partner_id: str, channel_id: str, actor: Actor, *, to
     )
     channel = await get_channel(unit, partner_id=partner_id, channel_id=channel_id)
     await tell_gateways(unit, channel_id)
+    if to == "missing":
+        await revoke_keys(
+            unit, partner_id=partner_id, channel_id=channel_id, actor=actor, except_by=channel.client.user_id
+        )
     granted = to == "shared"
     await tell_of_channel(
         unit, channel, PartnerEvent.PERMISSION_GRANTED if granted else PartnerEvent.PERMISSION_REVOKED
