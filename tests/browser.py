@@ -16,7 +16,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    CDPSession,
+    ConsoleMessage,
+    Page,
+    async_playwright,
+)
 
 from tests.browser_needed import find_chromium
 
@@ -131,27 +138,33 @@ async def _listen(opened: Visit) -> None:
 
 async def axe_violations(page: Page) -> list[dict[str, Any]]:
     """Return what axe finds on the page as it is now: WCAG 2.0 to 2.2 A and AA, and best practice."""
-    source = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
-    options = json.dumps({"runOnly": list(AXE_TAGS), "resultTypes": ["violations"]})
+    run = f"axe.run(document, {json.dumps({'runOnly': list(AXE_TAGS), 'resultTypes': ['violations']})})"
     # Runtime.evaluate may compile code where the page's policy would not let the page do so.
     session = await page.context.new_cdp_session(page)
     try:
-        answer: dict[str, Any] = {}
-        for expression in (f"{source};0", f"axe.run(document, {options}).then((found) => found.violations)"):
-            answer = await session.send(
-                "Runtime.evaluate",
-                {
-                    "expression": expression,
-                    "awaitPromise": True,
-                    "returnByValue": True,
-                    "allowUnsafeEvalBlockedByCSP": True,
-                },
-            )
+        answer = await _evaluate(session, f"globalThis.axe && {run}.then((found) => found.violations)")
+        if answer["result"]["type"] == "undefined":
+            source = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+            await _evaluate(session, f"{source};0")
+            answer = await _evaluate(session, f"{run}.then((found) => found.violations)")
     finally:
         await session.detach()
-    assert "exceptionDetails" not in answer, answer
     found: list[dict[str, Any]] = answer["result"]["value"]
     return found
+
+
+async def _evaluate(session: CDPSession, expression: str) -> dict[str, Any]:
+    answer: dict[str, Any] = await session.send(
+        "Runtime.evaluate",
+        {
+            "expression": expression,
+            "awaitPromise": True,
+            "returnByValue": True,
+            "allowUnsafeEvalBlockedByCSP": True,
+        },
+    )
+    assert "exceptionDetails" not in answer, answer
+    return answer
 
 
 async def assert_accessible(page: Page) -> None:

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-import aiohttp
 import pytest
 from litestar import Router, get
 from litestar.di import NamedDependency
 from litestar.handlers import BaseRouteHandler
-from yarl import URL
 
 from partnerhub import dashboard
 from partnerhub.dashboard.account import account_routes
@@ -39,6 +34,7 @@ from partnerhub.web.principal import HubRequest, partner_of
 from partnerhub.web.tenant import Tenant
 from tests.factories import MadeMember, make_client, make_member, make_partner
 from tests.identity.people import CHEAP, PASSWORD, last_code, mails_to
+from tests.plain_browser import Browser, browsing
 from tests.serving import serving
 
 NEW = "blue-lighthouse-7"
@@ -84,63 +80,6 @@ def make_application(database: Database, keyring: Keyring, *more: BaseRouteHandl
         outside=Outside(public_url="https://hub.example", is_secure=False),
         dependencies={"passwords": CHEAP},
     )
-
-
-@dataclass
-class Visit:
-    """What a browser got."""
-
-    status: int
-    path: str
-    text: str
-    headers: Any
-
-    def field(self, name: str) -> str:
-        """Return the value of a hidden field."""
-        found = re.search(rf'name="{name}" value="([^"]*)"', self.text)
-        assert found, f"no field {name}"
-        return found[1]
-
-
-class Browser:
-    """Keeps cookies, follows redirects, sends forms with their token."""
-
-    def __init__(self, url: str, http: aiohttp.ClientSession) -> None:
-        self.url = url
-        self.http = http
-
-    async def get(self, path: str, **headers: str) -> Visit:
-        async with self.http.get(self.url + path, headers=headers) as answer:
-            return Visit(answer.status, answer.url.path_qs, await answer.text(), answer.headers)
-
-    async def send(self, page: str, action: str, **fields: str) -> Visit:
-        token = (await self.get(page)).field(CSRF_FIELD)
-        return await self.post(action, **{CSRF_FIELD: token, **fields})
-
-    async def post(self, action: str, **fields: str) -> Visit:
-        async with self.http.post(self.url + action, data=fields) as answer:
-            return Visit(answer.status, answer.url.path_qs, await answer.text(), answer.headers)
-
-    async def sign_in(
-        self, email: str, password: str = PASSWORD, *, prefix: str = "", wanted: str = ""
-    ) -> Visit:
-        form = f"{prefix}/sign-in"
-        return await self.send(form, form, email=email, password=password, next=wanted)
-
-    def plant(self, name: str, value: str) -> None:
-        self.http.cookie_jar.update_cookies({name: value}, URL(self.url))
-
-    def cookie(self, name: str) -> str:
-        return next((one.value for one in self.http.cookie_jar if one.key == name), "")
-
-
-@asynccontextmanager
-async def browsing(url: str) -> AsyncIterator[Browser]:
-    jar = aiohttp.CookieJar(unsafe=True)
-    async with aiohttp.ClientSession(
-        cookie_jar=jar, headers={"user-agent": "Mozilla/5.0 (X11; Linux) Firefox/140.0"}
-    ) as http:
-        yield Browser(url, http)
 
 
 @pytest.fixture

@@ -115,6 +115,15 @@ class Meta:
             assert answer.status == 200, f"{answer.status} {text}"
             return json.loads(text)
 
+    @asynccontextmanager
+    async def standing_still(self) -> AsyncIterator[None]:
+        """Stop virtual time for a block: it moves by `advance_seconds` only, however long a page takes."""
+        await self.admin("POST", "/clock", {"is_frozen": True})
+        try:
+            yield
+        finally:
+            await self.admin("POST", "/clock", {"is_frozen": False})
+
     async def send(self, number_id: str, to: str, **message: Any) -> Answer:
         """Send a message; a text when nothing else is said."""
         body = {"messaging_product": "whatsapp", "to": to, **message}
