@@ -35,6 +35,7 @@ from partnerhub.onboarding.entry import read_entry
 from partnerhub.onboarding.errors import AccountExists, PinNeeded, RunUnknown, StepWrong
 from partnerhub.onboarding.schemas import KnownNumber, Run, SignupResult, Step
 from partnerhub.onboarding.services import Connector
+from partnerhub.onboarding.services.upkeep import limit_starts
 from partnerhub.partners import queries as partner_queries
 from partnerhub.partners.schemas import Partner
 from partnerhub.ui.frame import Brand
@@ -190,6 +191,7 @@ async def enter(
     entry = read_entry(visit.request.scope["query_string"])
     try:
         async with visit.db.system() as unit:
+            await limit_starts(unit, partner_id=link_partner, ip=visit.ip)
             started = await onboarding.start_run(
                 unit,
                 partner_id=link_partner,

@@ -18,4 +18,5 @@ create table onboarding_run (
   expires_at    timestamptz not null
 );
 create index onboarding_run_partner on onboarding_run (partner_id, created_at desc);
-call protect('onboarding_run', 'select, insert, update', 'select, insert, update', 'client_id');
+create index onboarding_run_age on onboarding_run (expires_at);
+call protect('onboarding_run', 'select, insert, update', 'select, insert, update, delete', 'client_id');
