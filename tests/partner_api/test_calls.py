@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -90,6 +90,16 @@ async def test_with_the_switch_off_the_login_is_403_and_tokens_are_403_with_both
     assert refused.status == 403
     assert refused.json["meta"]["http_code"] == 403
     assert refused.json.keys() == {"meta", "error", "error_description"}
+    assert (refused.json["error"], refused.json["error_description"]) == (
+        body["error"],
+        body["error_description"],
+    )
+    with clock.moved_by(timedelta(days=2)):
+        # Not 401 either once the token has run out: a client would go for a new one, in vain.
+        assert (await api.get("", headers=bearer)).status == 403
+        assert (await api.get("clients", headers=bearer)).status == 403
+    refresh = {"grant_type": "refresh_token", "refresh_token": token["refresh_token"]}
+    assert (await _login(api, refresh))[0] == 403
     # A partner key as Bearer goes on working.
     assert (await api.get("", headers={"Authorization": f"Bearer {api.key}"})).status == 200
 

@@ -118,6 +118,27 @@ async def test_with_the_switch_off_nobody_gets_a_token_and_old_ones_stop(
 @pytest.mark.parametrize(
     "ended_by",
     [
+        "select 1",
+        "update hub_user set disabled_at = now()",
+        "delete from member",
+        "delete from legacy_token",
+    ],
+)
+async def test_with_the_switch_off_a_token_of_ours_is_never_merely_invalid(
+    database: Database, keys: TokenKeys, ended_by: LiteralString
+) -> None:
+    token = await _issue(database, keys, await _member(database))
+    async with database.system() as unit:
+        await unit.execute(ended_by)
+        await unit.execute("update partner set legacy_token_auth_enabled = false")
+    for days in (0, 2, 70):
+        with clock.moved_by(timedelta(days=days)), pytest.raises(LegacyTokensOff):
+            await _check(database, keys, token)
+
+
+@pytest.mark.parametrize(
+    "ended_by",
+    [
         "update hub_user set disabled_at = now()",
         "delete from member",
         "delete from legacy_token",
@@ -183,6 +204,13 @@ async def test_who_still_uses_tokens_is_known_to_their_partner(database: Databas
     await _check(database, keys, token)
     assert await uses(member.partner_id) == [member.email]
     assert await uses((await make_partner(database)).id) == []
+    async with database.tenant(member.partner_id) as unit:
+        (use,) = await list_token_uses(unit, partner_id=member.partner_id)
+    await refresh_token(database, refresh=token.refresh_token, keys=keys)
+    async with database.tenant(member.partner_id) as unit:
+        assert await list_token_uses(unit, partner_id=member.partner_id) == [use]
+        with clock.moved_by(timedelta(days=30, minutes=1)):
+            assert await list_token_uses(unit, partner_id=member.partner_id) == []
     assert await drop_old_tokens(database) == 0
     with clock.moved_by(timedelta(days=61)):
         assert await drop_old_tokens(database) == 1

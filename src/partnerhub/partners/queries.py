@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from psycopg import sql
 
+from partnerhub.kit import clock
 from partnerhub.kit.crypto import Keyring, fingerprint
 from partnerhub.kit.database import Unit
 from partnerhub.partners.errors import MemberUnknown, PartnerUnknown
@@ -23,6 +24,8 @@ from partnerhub.partners.schemas import (
 from partnerhub.webhooks import queries as webhook_queries
 from partnerhub.webhooks import services as webhooks
 from partnerhub.webhooks.schemas import OwnerKind
+
+RECENT_USE = timedelta(days=30)
 
 _PARTNER_COLUMNS = sql.SQL(", ").join(sql.Identifier(field.name) for field in fields(Partner))
 _KEY_COLUMNS = "id, partner_id, name, prefix, scopes, created_by, created_at, last_used_at, revoked_at"
@@ -42,8 +45,16 @@ async def get_partner(unit: Unit, *, partner_id: str) -> Partner:
     return partner
 
 
-async def get_settings(unit: Unit, *, partner_id: str, keyring: Keyring) -> PartnerSettings:
-    """Return the partner with its webhook and whether it has a platform secret. Raises: PartnerUnknown."""
+async def get_settings(
+    unit: Unit, *, partner_id: str, keyring: Keyring, for_update: bool = False
+) -> PartnerSettings:
+    """Return the partner with its webhook and whether it has a platform secret.
+
+    `for_update` keeps others from changing them until the unit ends: what is decided from the answer holds.
+    Raises: PartnerUnknown.
+    """
+    if for_update:
+        await unit.execute("select 1 from partner where id = %s for update", (partner_id,))
     partner = await get_partner(unit, partner_id=partner_id)
     endpoint = await webhook_queries.find_endpoint(
         unit, owner_kind=OwnerKind.PARTNER, owner_id=partner_id, keyring=keyring
@@ -109,14 +120,14 @@ async def list_memberships(unit: Unit, *, user_id: str) -> list[Member]:
     )
 
 
-async def list_token_uses(unit: Unit, *, partner_id: str, since: datetime) -> list[TokenUse]:
-    """Return who has used legacy tokens since then, the latest first."""
+async def list_token_uses(unit: Unit, *, partner_id: str, since: datetime | None = None) -> list[TokenUse]:
+    """Return who has used legacy tokens since then, by default in the last 30 days; the latest first."""
     return await unit.fetch_all(
         TokenUse,
         "select u.id as user_id, u.email, u.name, max(t.last_used_at) as last_used_at"
         " from legacy_token t join hub_user u on u.id = t.user_id"
         " where t.partner_id = %s and t.last_used_at >= %s group by u.id order by 4 desc, 1",
-        (partner_id, since),
+        (partner_id, since or clock.now() - RECENT_USE),
     )
 
 

@@ -68,8 +68,7 @@ async def update_settings(
     of a change of routing by NOTIFY `routes` with the partner's id. `allow_loopback` is for development.
     Raises: SettingsInvalid, with a reason per setting; SecretMissing, for IO Signature without a secret.
     """
-    await unit.execute("select 1 from partner where id = %s for update", (partner_id,))
-    before = await get_settings(unit, partner_id=partner_id, keyring=keyring)
+    before = await get_settings(unit, partner_id=partner_id, keyring=keyring, for_update=True)
     _check(before, change, allow_loopback=allow_loopback)
     if change.io_signature_enabled is True and not before.has_platform_secret:
         raise SecretMissing("Generate a platform secret before you turn IO Signature on.")

@@ -89,6 +89,13 @@ class _Holder:
     last_used_at: datetime | None
 
 
+@dataclass(frozen=True)
+class _Claims:
+    token_id: UUID
+    partner_id: str
+    runs_out_at: int
+
+
 async def issue_token(
     db: Database,
     *,
@@ -124,7 +131,7 @@ async def refresh_token(db: Database, *, refresh: str, keys: TokenKeys) -> Issue
     """
     async with db.system() as unit:
         rows = await unit.fetch_dicts(
-            "select t.id, t.partner_id, t.user_id, p.legacy_token_auth_enabled as is_on"
+            "select t.id, t.partner_id, t.user_id, t.last_used_at, p.legacy_token_auth_enabled as is_on"
             " from legacy_token t join partner p on p.id = t.partner_id"
             " join hub_user u on u.id = t.user_id and u.disabled_at is null"
             " join member m on m.user_id = t.user_id and m.partner_id = t.partner_id"
@@ -136,15 +143,20 @@ async def refresh_token(db: Database, *, refresh: str, keys: TokenKeys) -> Issue
         if not rows[0]["is_on"]:
             raise LegacyTokensOff(_OFF)
         await unit.execute("delete from legacy_token where id = %s", (rows[0]["id"],))
-    return await _issue(db, keys, partner_id=rows[0]["partner_id"], user_id=rows[0]["user_id"])
+    row = rows[0]
+    # The pair goes on where the earlier one ended: who used it stays known.
+    return await _issue(
+        db, keys, partner_id=row["partner_id"], user_id=row["user_id"], used_at=row["last_used_at"]
+    )
 
 
 async def check_token(db: Database, *, access_token: str, keys: TokenKeys) -> TokenHolder:
     """Return who an access token stands for, and remember (at most once a minute) that it was used.
 
-    Raises: TokenInvalid; LegacyTokensOff when the partner has turned the flow off.
+    Raises: TokenInvalid; LegacyTokensOff when the partner has turned the flow off, also for a token of ours
+    that has run out or was replaced: a client that hears "invalid" would go for a new one, in vain.
     """
-    token_id = await _verified_id(db, keys, access_token)
+    claims = await _verified_claims(db, keys, access_token)
     async with db.system() as unit:
         holder = await unit.fetch_one(
             _Holder,
@@ -153,15 +165,18 @@ async def check_token(db: Database, *, access_token: str, keys: TokenKeys) -> To
             " from legacy_token t join partner p on p.id = t.partner_id"
             " join hub_user u on u.id = t.user_id and u.disabled_at is null"
             " join member m on m.user_id = t.user_id and m.partner_id = t.partner_id where t.id = %s",
-            (token_id,),
+            (claims.token_id,),
         )
-        if holder is None:
-            raise TokenInvalid("The token is not valid.")
-        if not holder.is_on:
+        is_on = holder.is_on if holder else await _is_on(unit, claims.partner_id)
+        if not is_on:
             raise LegacyTokensOff(_OFF)
         now = clock.now()
+        if holder is None or claims.runs_out_at <= int(now.timestamp()):
+            raise TokenInvalid("The token is not valid.")
         if holder.last_used_at is None or now - holder.last_used_at >= _USE_RESOLUTION:
-            await unit.execute("update legacy_token set last_used_at = %s where id = %s", (now, token_id))
+            await unit.execute(
+                "update legacy_token set last_used_at = %s where id = %s", (now, holder.token_id)
+            )
     return TokenHolder(holder.token_id, holder.partner_id, holder.user_id, holder.user_name, holder.role)
 
 
@@ -173,7 +188,9 @@ async def drop_old_tokens(db: Database) -> int:
         )
 
 
-async def _issue(db: Database, keys: TokenKeys, *, partner_id: str, user_id: str) -> IssuedToken:
+async def _issue(
+    db: Database, keys: TokenKeys, *, partner_id: str, user_id: str, used_at: datetime | None = None
+) -> IssuedToken:
     key = await keys.newest(db)
     token_id, refresh, now = uuid7(), token(33), clock.now()
     claims = {
@@ -186,26 +203,32 @@ async def _issue(db: Database, keys: TokenKeys, *, partner_id: str, user_id: str
     }
     async with db.system() as unit:
         await unit.execute(
-            "insert into legacy_token (id, partner_id, user_id, refresh_hash, issued_at, expires_at)"
-            " values (%s, %s, %s, %s, %s, %s)",
-            (token_id, partner_id, user_id, fingerprint(refresh), now, now + REFRESH_LIFE),
+            "insert into legacy_token"
+            " (id, partner_id, user_id, refresh_hash, issued_at, expires_at, last_used_at)"
+            " values (%s, %s, %s, %s, %s, %s, %s)",
+            (token_id, partner_id, user_id, fingerprint(refresh), now, now + REFRESH_LIFE, used_at),
         )
     encoded = jwt.encode({"alg": _ALGORITHM, "kid": key.kid}, claims, key, algorithms=[_ALGORITHM])
     return IssuedToken(encoded, refresh, int(ACCESS_LIFE.total_seconds()))
 
 
-async def _verified_id(db: Database, keys: TokenKeys, access_token: str) -> UUID:
+async def _is_on(unit: Unit, partner_id: str) -> bool:
+    is_on = await unit.fetch_value(
+        "select legacy_token_auth_enabled from partner where id = %s", (partner_id,)
+    )
+    return is_on is not False
+
+
+async def _verified_claims(db: Database, keys: TokenKeys, access_token: str) -> _Claims:
+    """Return what a token of ours says, whether or not it has run out."""
     try:
         kid = jws.extract_compact(access_token.encode()).headers().get("kid", "")
         key = await keys.find(db, kid) if isinstance(kid, str) else None
         if key is None:
             raise TokenInvalid("The token is not valid.")
         claims = jwt.decode(access_token, key, algorithms=[_ALGORITHM]).claims
-        jwt.JWTClaimsRegistry(
-            now=int(clock.now().timestamp()), exp={"essential": True}, jti={"essential": True}
-        ).validate(claims)
-        return UUID(claims["jti"])
-    except (JoseError, ValueError) as error:
+        return _Claims(UUID(claims["jti"]), str(claims["partner_id"]), int(claims["exp"]))
+    except (JoseError, ValueError, KeyError) as error:
         raise TokenInvalid("The token is not valid.") from error
 
 
