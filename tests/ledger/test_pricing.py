@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -15,9 +16,10 @@ from partnerhub.kit.money import Micros
 from partnerhub.ledger.errors import RateMissing
 from partnerhub.ledger.gate import Gate
 from partnerhub.ledger.pricing import Prices, category_of, local_day
+from partnerhub.ledger.queries import get_price_list
 from partnerhub.ledger.recipients import normalise
-from partnerhub.ledger.schemas import Category, Market, MetaRule, PriceRule, Rate, RuleOp
-from tests.ledger.stock import BERLIN, charges, order, settle, status, utc
+from partnerhub.ledger.schemas import Category, Market, MetaRule, PriceList, PriceRule, Rate, RuleOp
+from tests.ledger.stock import BERLIN, RATES, charges, order, settle, status, stock_prices, utc
 
 START, OCTOBER = date(2025, 7, 1), date(2026, 10, 1)
 NOVEMBER = utc("2026-11-20T12:00:00")
@@ -220,6 +222,47 @@ def test_price_rules_apply_in_their_order_and_only_where_they_match() -> None:
     assert prices.quote(order(recipient="9198", partner_id="twoPA"), NOVEMBER).max_micros == 11_660
     assert prices.quote(order(category=Category.UTILITY), NOVEMBER).max_micros == 90_000
     assert prices.quote(order(), utc("2026-09-15T12:00:00")).max_micros == 110_000  # not dated yet
+
+
+def test_the_price_list_of_a_day_has_every_market_and_category_with_its_markup() -> None:
+    rules = (
+        PriceRule(op=RuleOp.PERCENT, value=100_000, priority=1, since=START, market="Germany"),
+        PriceRule(op=RuleOp.FIXED, value=1, priority=2, since=START, partner_id="otherPA"),
+    )
+    prices = replace(PRICES, price_rules=rules)
+    listed = prices.lines(partner_id="onePA", currency="EUR", day=OCTOBER)
+    assert [(line.market, line.category.value, line.micros) for line in listed] == [
+        ("Germany", "marketing", 150_150),
+        ("Germany", "utility", 60_500),
+        ("Germany", "service", 60_500),
+        ("India", "marketing", 10_600),
+        ("India", "authentication", 1_300),
+        ("India", "authentication_international", 27_400),
+        ("India", "service", 1_300),
+    ]
+    assert {(line.category.value, line.charged, line.allowance) for line in listed if line.allowance} == {
+        ("service", "after_allowance", 1000)
+    }
+    before = prices.lines(partner_id="onePA", currency="EUR", day=OCTOBER - timedelta(days=1))
+    assert [(line.market, line.micros) for line in before] == [("Germany", 121_000)]
+    assert prices.lines(partner_id="onePA", currency="USD", day=OCTOBER) == []
+
+
+async def test_a_price_list_names_the_version_that_an_import_changes(database: Database) -> None:
+    async def read() -> PriceList:
+        async with database.system() as unit:
+            return await get_price_list(unit, partner_id="onePA", currency="EUR", day=NOVEMBER.date())
+
+    assert (await read()).lines == ()
+    await stock_prices(database)
+    listed = await read()
+    assert listed.lines
+    assert listed.version is not None
+    # The same file again changes nothing.
+    await stock_prices(database)
+    assert await read() == listed
+    await stock_prices(database, rates=RATES.replace("0.1365", "0.1400").replace("2026-10-01", "2026-11-01"))
+    assert (await read()).version not in {None, listed.version}
 
 
 def test_a_markup_never_makes_a_free_message_cost() -> None:

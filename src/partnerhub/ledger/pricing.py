@@ -21,6 +21,7 @@ from partnerhub.ledger.schemas import (
     Category,
     Market,
     MetaRule,
+    PriceLine,
     PriceRule,
     Rate,
     ReserveOrder,
@@ -122,6 +123,27 @@ class Prices:
         """Return the one rate that holds on the day for the message after `count` others of its month."""
         rows = self._series.get((currency, market, category), ())
         return _on((row for row in rows if _in_tier(row, count)), day)
+
+    def lines(self, *, partner_id: str, currency: str, day: date) -> list[PriceLine]:
+        """Return what the partner's messages cost on a day, without tiers, by market and category."""
+        rules = {row.category: row for row in self.meta_rules if _holds(row, day)}
+        order = list(Category)
+        found = []
+        for (of_currency, market, category), rows in self._series.items():
+            rate = _on((row for row in rows if _in_tier(row, 0)), day) if of_currency == currency else None
+            if rate is None:
+                continue
+            rule = rules.get(category)
+            found.append(
+                PriceLine(
+                    market=market,
+                    category=Category(category),
+                    micros=self._marked_up(rate, partner_id, day),
+                    charged=rule.charged if rule else "always",
+                    allowance=rule.allowance if rule else None,
+                )
+            )
+        return sorted(found, key=lambda line: (line.market, order.index(line.category)))
 
     def quote(self, order: ReserveOrder, now: datetime) -> Quote:
         """Return the most that one recipient of the order can cost.

@@ -1,4 +1,7 @@
-"""What can be read: balances, journals, charges, rates; all but `check_books` in a tenant's unit."""
+"""What can be read: balances, journals, charges, rates.
+
+`check_books` and `get_price_list` look at everybody's rows and need a system unit; the others a tenant's.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,18 @@ from uuid import UUID
 
 from partnerhub.kit.database import Unit
 from partnerhub.ledger.books import check_books
-from partnerhub.ledger.schemas import Balance, Charge, ChargeState, Journal, Rate
+from partnerhub.ledger.schemas import Balance, Charge, ChargeState, Journal, PriceList, Rate
+from partnerhub.ledger.snapshots import load_prices
 
-__all__ = ["check_books", "find_rate", "get_balance", "list_charges", "list_journals"]
+__all__ = [
+    "check_books",
+    "find_price_version",
+    "find_rate",
+    "get_balance",
+    "get_price_list",
+    "list_charges",
+    "list_journals",
+]
 
 
 async def get_balance(unit: Unit, *, partner_id: str) -> list[Balance]:
@@ -113,3 +125,16 @@ async def find_rate(unit: Unit, *, currency: str, market: str, category: str, da
         """,
         (currency, market, category, day),
     )
+
+
+async def get_price_list(unit: Unit, *, partner_id: str, currency: str, day: date) -> PriceList:
+    """Return what a partner's messages cost on a day; no lines where no rates of the currency hold then."""
+    prices = await load_prices(unit)
+    lines = prices.lines(partner_id=partner_id, currency=currency, day=day)
+    return PriceList(currency, day, await find_price_version(unit), tuple(lines))
+
+
+async def find_price_version(unit: Unit) -> UUID | None:
+    """Return the newest change of prices, or None before the first."""
+    version: UUID | None = await unit.fetch_value("select id from price_change order by seq desc limit 1")
+    return version

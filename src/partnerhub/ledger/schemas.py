@@ -203,6 +203,27 @@ class MetaRule:
     until: date | None = None
 
 
+@dataclass(frozen=True)
+class PriceLine:
+    """What one message of a category costs in a market, and when Meta charges the category."""
+
+    market: str
+    category: Category
+    micros: Micros
+    charged: str
+    allowance: int | None
+
+
+@dataclass(frozen=True)
+class PriceList:
+    """A partner's prices on a day, markups included; `version` changes with every import of prices."""
+
+    currency: str
+    day: date
+    version: UUID | None
+    lines: tuple[PriceLine, ...]
+
+
 class RuleOp(StrEnum):
     """How a price rule changes a rate: add millionths of it, add micros, lift to, cut to."""
 
