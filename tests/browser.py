@@ -38,6 +38,7 @@ ARGUMENTS = (
     "--disable-sync",
 )
 AXE_TAGS = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
+COLOUR_RULES = ("color-contrast", "link-in-text-block")
 # A status of 4xx is an answer like any other; Chromium still reports it as an error of the console.
 _EXPECTED = ("Failed to load resource: the server responded with a status of",)
 _REPORT_BREACHES = """
@@ -136,9 +137,13 @@ async def _listen(opened: Visit) -> None:
     page.on("request", lambda request: opened.requested.append(request.url))
 
 
-async def axe_violations(page: Page) -> list[dict[str, Any]]:
-    """Return what axe finds on the page as it is now: WCAG 2.0 to 2.2 A and AA, and best practice."""
-    run = f"axe.run(document, {json.dumps({'runOnly': list(AXE_TAGS), 'resultTypes': ['violations']})})"
+async def axe_violations(page: Page, *, rules: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Return what axe finds on the page as it is now: WCAG 2.0 to 2.2 A and AA, and best practice.
+
+    `rules` asks for these only.
+    """
+    only = {"type": "rule", "values": rules} if rules else {"type": "tag", "values": AXE_TAGS}
+    run = f"axe.run(document, {json.dumps({'runOnly': only, 'resultTypes': ['violations']})})"
     # Runtime.evaluate may compile code where the page's policy would not let the page do so.
     session = await page.context.new_cdp_session(page)
     try:
@@ -167,12 +172,12 @@ async def _evaluate(session: CDPSession, expression: str) -> dict[str, Any]:
     return answer
 
 
-async def assert_accessible(page: Page) -> None:
+async def assert_accessible(page: Page, *, rules: Sequence[str] = ()) -> None:
     """Refuse a page on which axe finds anything, or on which two elements share an id."""
     ids: list[str] = await page.evaluate("[...document.querySelectorAll('[id]')].map((e) => e.id)")
     twice = {one for one in ids if ids.count(one) > 1}
     assert not twice, f"ids used twice on {page.url}: {sorted(twice)}"
-    found = await axe_violations(page)
+    found = await axe_violations(page, rules=rules)
     lines = [
         f"{one['id']}: {one['help']}\n    {node['html'][:300]}\n    {node['failureSummary']}"
         for one in found
