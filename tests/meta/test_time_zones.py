@@ -7,6 +7,7 @@ from zoneinfo import available_timezones
 import pytest
 
 from partnerhub.meta.time_zones import ZONES, zone_of
+from partnerhub.simulator.time_zones import NUMBERS
 
 
 def test_every_name_is_a_zone() -> None:
@@ -31,3 +32,9 @@ def test_every_name_is_a_zone() -> None:
 )
 def test_a_number_or_a_name_becomes_a_zone(given: str | None, zone: str | None) -> None:
     assert zone_of(given) == zone
+
+
+def test_the_simulator_counts_as_meta_does() -> None:
+    assert {name: zone_of(str(number)) for name, number in NUMBERS.items()} == {
+        name: name for name in NUMBERS
+    }

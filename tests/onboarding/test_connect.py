@@ -110,6 +110,23 @@ async def test_two_results_at_once_bring_one_number_and_leave_no_error(
     assert [row["id"] for row in rows] == after.channel_ids
 
 
+@pytest.mark.parametrize(
+    ("time_zone", "number", "kept"),
+    [("Europe/Berlin", 47, "Europe/Berlin"), ("UTC", 0, "UTC"), ("Asia/Tashkent", 0, "UTC")],
+)
+async def test_an_accounts_time_zone_comes_as_metas_number_and_is_kept_with_its_name(
+    connector: Connector, simulator: Meta, time_zone: str, number: int, kept: str
+) -> None:
+    run = await open_run(connector.db, email="ann@acme.example")
+    result = await shared(simulator, "+49 30 901820", waba={"name": "Acme", "timezone": time_zone})
+    told = await simulator.get(f"/{result.waba_id}?fields=timezone_id", token=harness.SYSTEM_TOKEN)
+    assert told.json["timezone_id"] == str(number)
+    await connect(connector, run.id, result)
+    async with connector.db.system() as unit:
+        rows = await unit.fetch_dicts("select timezone_id, time_zone from waba")
+    assert rows == [{"timezone_id": number, "time_zone": kept}]
+
+
 async def test_a_number_of_another_partners_client_stays_theirs(
     connector: Connector, simulator: Meta
 ) -> None:

@@ -8,6 +8,7 @@ from partnerhub.simulator.errors import GraphError, invalid
 from partnerhub.simulator.graph import apps, fields, numbers
 from partnerhub.simulator.graph.call import Call
 from partnerhub.simulator.model import App, Business, Json, Number, PreverifiedNumber, Waba, WabaSubscription
+from partnerhub.simulator.time_zones import number_of
 from partnerhub.simulator.world import World
 
 TASKS = frozenset(
@@ -80,7 +81,7 @@ def getters(world: World) -> dict[str, fields.Getter[Waba]]:
         "purchase_order_number": lambda waba: waba.purchase_order_number,
         "status": lambda waba: waba.status,
         "template_auto_archival_enabled": lambda _waba: False,
-        "timezone_id": lambda waba: waba.timezone,
+        "timezone_id": lambda waba: number_of(waba.timezone),
         "whatsapp_business_manager_messaging_limit": lambda waba: business(waba).messaging_limit,
         "subscribed_apps": lambda waba: {"data": _subscribed_apps(world, waba)},
         "phone_numbers": lambda waba: {
