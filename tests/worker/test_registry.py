@@ -128,6 +128,7 @@ def test_what_the_house_promises_runs_by_the_clock(queue: Queue) -> None:
         "partners.drop_old_tokens",
         "identity.tidy",
         "channels.terminate_due",
+        "onboarding.tidy_links",
         "onboarding.tidy_runs",
         "webhooks.expire_overdue",
     } <= scheduled

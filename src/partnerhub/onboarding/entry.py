@@ -47,6 +47,8 @@ class Entry:
     io_timestamp: str = ""
     preverified_phone_number_id: str = ""
     repeated: frozenset[str] = frozenset()
+    at_permissions: bool = False
+    """Said by the path and not by a parameter: the link leads to the permissions of an existing client."""
 
 
 def read_entry(query: bytes | str) -> Entry:
@@ -97,19 +99,17 @@ def _decode(key: str, raw: str) -> str:
     elif key == "redirect_url":
         value = unquote(raw) if "://" not in raw else raw
     elif key in {"io_signature", "io_timestamp"}:
-        # Base64 has pluses, and a signed value is taken as it is.
-        value = unquote(raw)
+        # Base64 has pluses, and what is signed is taken as it is: nothing is mended before it is checked.
+        return unquote(raw)[:_LONGEST]
     else:
         value = unquote_plus(raw)
     value = value.replace("\x00", "")[:_LONGEST]
     # One demo tool wraps values in literal double quotes.
-    if (
-        key not in {"io_signature", "io_timestamp", "state"}
-        and len(value) > 1
-        and value[0] == value[-1] == '"'
-    ):
+    if key == "state":
+        return value
+    if len(value) > 1 and value[0] == value[-1] == '"':
         value = value[1:-1]
-    return value if key in {"state", "io_signature", "io_timestamp"} else value.strip()
+    return value.strip()
 
 
 def redirect_with(

@@ -23,6 +23,54 @@ class RedirectNotAllowed(Forbidden):
     code = "redirect_not_allowed"
 
 
+class IoSignatureRefused(Forbidden):
+    """The partner lets in signed links only, and this is none; `io_signature_…` says why."""
+
+    code = "io_signature_refused"
+
+
+class IoSignatureMissing(IoSignatureRefused):
+    """IO Signature is on, and the link carries no signature or no time."""
+
+    code = "io_signature_missing"
+
+
+class IoSignatureMalformed(IoSignatureRefused):
+    """The link's `io_signature` or `io_timestamp` is not written as one, or is there more than once."""
+
+    code = "io_signature_malformed"
+
+
+class IoSignatureBad(IoSignatureRefused):
+    """The signature does not fit the partner id, the time and the platform secret."""
+
+    code = "io_signature_bad"
+
+
+class IoSignatureTooOld(IoSignatureRefused):
+    """The link was signed longer ago than links are good for."""
+
+    code = "io_signature_too_old"
+
+
+class IoSignatureInFuture(IoSignatureRefused):
+    """The link was signed for a time that has not come; the partner's clock or ours is wrong."""
+
+    code = "io_signature_in_future"
+
+
+class IoSignatureUsed(IoSignatureRefused):
+    """Another browser opened a link with this signature first, or a sign-up was finished with it."""
+
+    code = "io_signature_used"
+
+
+class CookiesNeeded(Invalid):
+    """A signed link belongs to one browser, and this one keeps no cookie to know it by."""
+
+    code = "cookies_needed"
+
+
 class RunUnknown(NotFound):
     """There is no such run in this browser, or its time is over; start again from the partner's page."""
 
@@ -45,6 +93,36 @@ class ClientMayNotAdd(Forbidden):
     """The partner does not let clients add numbers, or the client has as many as it may have."""
 
     code = "client_may_not_add"
+
+
+class PricesNotAccepted(Invalid):
+    """A Direct-Paid client goes on once prices and terms are accepted."""
+
+    code = "prices_not_accepted"
+
+
+class PricesChanged(Conflict):
+    """The prices were changed while the client looked at them; it is asked again."""
+
+    code = "prices_changed"
+
+
+class PricesMissing(Conflict):
+    """No rates are imported in the partner's currency, so there is nothing that a client could accept."""
+
+    code = "prices_missing"
+
+
+class PaymentMethodNeeded(Conflict):
+    """No payment provider is set, and the operator lets nobody pass without one."""
+
+    code = "payment_method_needed"
+
+
+class PermissionFixed(Forbidden):
+    """The partner pays for the number: its client asks the partner to end the permission."""
+
+    code = "permission_fixed"
 
 
 class SignupIncomplete(Invalid):

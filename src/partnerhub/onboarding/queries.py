@@ -9,7 +9,7 @@ from partnerhub.kit import clock
 from partnerhub.kit.crypto import fingerprint
 from partnerhub.kit.database import Unit
 from partnerhub.onboarding.errors import RunUnknown
-from partnerhub.onboarding.schemas import KnownNumber, Run, Step
+from partnerhub.onboarding.schemas import KnownNumber, Refusal, Run, Step
 
 RUN_COLUMNS = (
     "id, partner_id, client_id, step, parameters, redirect_url, state, waba_id, channel_ids, revoked_ids, "
@@ -38,8 +38,19 @@ async def list_known_numbers(unit: Unit, *, client_id: str, number: str = "") ->
     """Return the client's numbers that are not terminated, or only the one with these digits."""
     return await unit.fetch_all(
         KnownNumber,
-        "select id as channel_id, phone_number, phone_name, permission = 'shared' as is_shared from channel "
+        "select id as channel_id, phone_number, phone_name, permission = 'shared' as is_shared,"
+        " integration_state = 'running' as is_running from channel "
         "where client_id = %s and terminated_at is null and (%s = '' or phone_number = %s) "
         'order by lower(id) collate "C", id collate "C"',
         (client_id, number, number),
+    )
+
+
+async def list_refusals(unit: Unit, *, partner_id: str, limit: int = 50) -> list[Refusal]:
+    """Return what IO Signature kept out of the partner's onboarding, the newest first; 30 days are kept."""
+    return await unit.fetch_all(
+        Refusal,
+        "select reason, detail, network, times, last_at from io_refusal where partner_id = %s"
+        " order by last_at desc, id desc limit %s",
+        (partner_id, limit),
     )

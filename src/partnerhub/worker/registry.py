@@ -23,7 +23,8 @@ from partnerhub.kit.jobs import Queue
 from partnerhub.ledger import queries as ledger
 from partnerhub.messaging import jobs as messaging
 from partnerhub.messaging.services import RouteBook
-from partnerhub.onboarding.services import upkeep as onboarding
+from partnerhub.onboarding import services as onboarding
+from partnerhub.onboarding.services import upkeep as runs
 from partnerhub.partners import notices
 from partnerhub.partners import services as partners
 from partnerhub.webhooks import jobs as webhooks
@@ -88,7 +89,10 @@ def register_all(queue: Queue, means: Means) -> None:
         await identity.tidy(db)
 
     async def tidy_runs() -> None:
-        await onboarding.tidy_runs(db)
+        await runs.tidy_runs(db)
+
+    async def tidy_links() -> None:
+        await onboarding.tidy_links(db)
 
     async def terminate_due() -> None:
         await channels.terminate_due(db)
@@ -110,6 +114,7 @@ def register_all(queue: Queue, means: Means) -> None:
     queue.register("messaging.forget_old", forget_old, cron="17 * * * *")
     queue.register("webhooks.expire_overdue", expire_overdue, cron="7 * * * *")
     queue.register("identity.tidy", tidy_identity, cron="27 * * * *")
+    queue.register("onboarding.tidy_links", tidy_links, cron="33 * * * *")
     queue.register("onboarding.tidy_runs", tidy_runs, cron="57 2 * * *")
     queue.register("channels.terminate_due", terminate_due, cron="5 0 * * *")
     queue.register("partners.drop_old_tokens", drop_old_tokens, cron="47 2 * * *")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hmac
 from dataclasses import asdict
 from datetime import timedelta
+from typing import Any
+from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
@@ -12,7 +15,14 @@ from partnerhub.kit.crypto import fingerprint
 from partnerhub.kit.database import Unit
 from partnerhub.kit.ids import token, uuid7
 from partnerhub.onboarding.entry import Entry, is_allowed_redirect
-from partnerhub.onboarding.errors import OnboardingClosed, PartnerLinkUnknown, RedirectNotAllowed
+from partnerhub.onboarding.errors import (
+    IoSignatureMissing,
+    IoSignatureUsed,
+    OnboardingClosed,
+    PartnerLinkUnknown,
+    RedirectNotAllowed,
+)
+from partnerhub.onboarding.io_signature import SignedLink
 from partnerhub.onboarding.schemas import StartedRun, Step
 from partnerhub.partners import queries as partners
 from partnerhub.partners.errors import PartnerUnknown
@@ -24,17 +34,25 @@ _TOKEN_LENGTH = 40
 
 
 async def start_run(
-    unit: Unit, *, partner_id: str, entry: Entry, browser_token: str | None = None
+    unit: Unit,
+    *,
+    partner_id: str,
+    entry: Entry,
+    browser_token: str | None = None,
+    signed: SignedLink | None = None,
 ) -> StartedRun:
     """Start a run for whoever opened the link. Needs a system unit: nobody is known yet.
 
     `browser_token` is the secret that this browser already holds, so that runs in two tabs both go on.
-    Raises: PartnerLinkUnknown, OnboardingClosed, RedirectNotAllowed.
+    `signed` is the link's signature, checked; a browser that comes again with it gets the run it has.
+    Raises: PartnerLinkUnknown, OnboardingClosed, RedirectNotAllowed, IoSignatureRefused.
     """
     try:
         partner = await partners.get_partner(unit, partner_id=partner_id)
     except PartnerUnknown as error:
         raise PartnerLinkUnknown("This link names no partner that we know.") from error
+    if partner.io_signature_enabled and signed is None:
+        raise IoSignatureMissing("The link has no signature.")
     if partner.blocked_new_submission:
         raise OnboardingClosed(f"{partner.brand_name} takes no new numbers at the moment.")
     redirect_url = entry.redirect_url or partner.redirect_url
@@ -49,8 +67,14 @@ async def start_run(
         if value and name not in {"io_signature", "io_timestamp", "redirect_url", "state", "repeated"}
     }
     run_id, now = uuid7(), clock.now()
-    if browser_token is None or len(browser_token) < _TOKEN_LENGTH:
+    if browser_token is None or not is_browser_token(browser_token):
         browser_token = token()
+    same_run = None
+    if signed is not None:
+        wish = (parameters, redirect_url, entry.state or None)
+        same_run = await _find_run(unit, signed, browser_hash=fingerprint(browser_token), wish=wish)
+    if same_run is not None:
+        return StartedRun(run_id=same_run, browser_token=browser_token)
     await unit.execute(
         "insert into onboarding_run (id, partner_id, browser_hash, step, parameters, redirect_url, state,"
         " created_at, modified_at, expires_at) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
@@ -67,4 +91,51 @@ async def start_run(
             now + RUN_LIFETIME,
         ),
     )
+    if signed is not None:
+        await unit.execute(
+            "insert into io_use (signature_hash, partner_id, browser_hash, run_id, signed_at, used_at)"
+            " values (%s, %s, %s, %s, %s, %s) on conflict (signature_hash) do update"
+            " set run_id = excluded.run_id, used_at = excluded.used_at",
+            (signed.signature_hash, partner_id, fingerprint(browser_token), run_id, signed.signed_at, now),
+        )
     return StartedRun(run_id=run_id, browser_token=browser_token)
+
+
+def is_browser_token(text: str | None) -> bool:
+    """Say whether a cookie's value is long enough to be a secret of ours."""
+    return text is not None and len(text) >= _TOKEN_LENGTH
+
+
+async def _find_run(
+    unit: Unit,
+    signed: SignedLink,
+    *,
+    browser_hash: bytes,
+    wish: tuple[dict[str, Any], str | None, str | None],
+) -> UUID | None:
+    """Find the run that this browser began with this signature, or None where it may begin one.
+
+    Until the commit nobody else looks at the same signature.
+    Raises: IoSignatureTooOld, IoSignatureInFuture, IoSignatureUsed.
+    """
+    now = clock.now()
+    await unit.lock(f"io_use:{signed.signature_hash.hex()}")
+    uses = await unit.fetch_dicts(
+        "select io_use.browser_hash, run_id, step, parameters, redirect_url, state, expires_at"
+        " from io_use join onboarding_run on onboarding_run.id = run_id where signature_hash = %s",
+        (signed.signature_hash,),
+    )
+    use = uses[0] if uses else None
+    is_own = use is not None and hmac.compare_digest(bytes(use["browser_hash"]), browser_hash)
+    if use is not None and is_own and use["expires_at"] > now:
+        begun = (use["parameters"], use["redirect_url"], use["state"])
+        if begun == wish:  # a reload, the back button, or the link once more
+            return UUID(str(use["run_id"]))
+    signed.window.check(signed.signed_at, now=now)
+    if use is not None and not is_own:
+        raise IoSignatureUsed(
+            "The link was opened in another browser, or another link of the same second was."
+        )
+    if use is not None and use["step"] == Step.DONE.value:
+        raise IoSignatureUsed("A sign-up was finished with this link.")
+    return None

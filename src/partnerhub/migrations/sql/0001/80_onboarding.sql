@@ -20,3 +20,34 @@ create table onboarding_run (
 create index onboarding_run_partner on onboarding_run (partner_id, created_at desc);
 create index onboarding_run_age on onboarding_run (expires_at);
 call protect('onboarding_run', 'select, insert, update', 'select, insert, update, delete', 'client_id');
+
+-- Signatures of links (IO Signature) that were opened: each belongs to one browser and its run. Kept for as long
+-- as a run may take; by then the signature itself is too old.
+create table io_use (
+  signature_hash bytea primary key,
+  partner_id     text not null references partner,
+  browser_hash   bytea not null,
+  run_id         uuid not null references onboarding_run on delete cascade,
+  signed_at      timestamptz not null,
+  used_at        timestamptz not null
+);
+create index io_use_partner on io_use (partner_id);
+create index io_use_run on io_use (run_id);
+create index io_use_used on io_use (used_at);
+call protect('io_use', '', 'select, insert, update, delete');
+
+-- Links that were refused, for the partner to see: one row per minute, reason and network, and only so many.
+create table io_refusal (
+  id         uuid primary key,
+  partner_id text not null references partner,
+  minute     timestamptz not null,
+  reason     text not null,
+  detail     text not null,
+  network    text not null, -- the address without its last part, which would name a person
+  times      integer not null default 1,
+  last_at    timestamptz not null,
+  unique (partner_id, minute, reason, network)
+);
+create index io_refusal_partner on io_refusal (partner_id, last_at desc);
+create index io_refusal_last on io_refusal (last_at);
+call protect('io_refusal', 'select', 'select, insert, update, delete');
