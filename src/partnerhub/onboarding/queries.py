@@ -38,8 +38,7 @@ async def list_known_numbers(unit: Unit, *, client_id: str, number: str = "") ->
     """Return the client's numbers that are not terminated, or only the one with these digits."""
     return await unit.fetch_all(
         KnownNumber,
-        "select id as channel_id, phone_number, phone_name, permission = 'shared' as is_shared,"
-        " integration_state = 'running' as is_running from channel "
+        "select id as channel_id, phone_number, phone_name, permission = 'shared' as is_shared from channel "
         "where client_id = %s and terminated_at is null and (%s = '' or phone_number = %s) "
         'order by lower(id) collate "C", id collate "C"',
         (client_id, number, number),

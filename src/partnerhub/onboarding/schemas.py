@@ -13,33 +13,17 @@ class Step(StrEnum):
     """Where a run stands."""
 
     ACCOUNT = "account"  # who the client is: sign up or sign in
-    PRICES = "prices"  # Direct-Paid: what messages cost, and the terms, before anything is connected
     CONNECT = "connect"  # Embedded Signup at Meta
     REGISTER = "register"  # what Meta shared is stored; the number is being registered
-    PERMISSION = "permission"  # what the partner may use
     DONE = "done"  # on the way back to the partner
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rules:
-    """What the operator decided about onboarding.
-
-    `terms_url` is what clients accept together with the prices. `without_payment_method` lets Direct-Paid
-    clients pass while no payment provider is set. Whether clients of Partner-Paid partners may withdraw a
-    permission is told in two ways (onboarding reference 8): by default they ask their partner.
-    """
-
-    terms_url: str = ""
-    without_payment_method: bool = False
-    partner_paid_withdrawal: bool = False
 
 
 @dataclass(frozen=True)
 class Run:
     """One run of the popup, as its row says.
 
-    `parameters` are the link's own (see `entry.Entry`). `channel_ids` are the channels that this run brought
-    and, once it is done, those that its client left permitted; `revoked_ids` whose permission it took back.
+    `parameters` are the link's own (see `entry.Entry`); `connected_ids` are the channels that this run
+    brought, `revoked_ids` those whose permission it took back.
     """
 
     id: UUID
@@ -114,12 +98,3 @@ class KnownNumber:
     phone_number: str
     phone_name: str
     is_shared: bool
-    is_running: bool
-
-
-@dataclass(frozen=True)
-class Sharable:
-    """A number on the permission page; one that is fixed is shared and cannot be taken back there."""
-
-    number: KnownNumber
-    is_fixed: bool
