@@ -363,6 +363,37 @@ async def test_a_group_pays_for_each_member_it_reached_at_its_own_rate(
     await assert_books_are_right(database)
 
 
+async def test_what_a_group_reserved_for_members_it_has_not_goes_back_after_a_day(
+    database: Database, gate: Gate
+) -> None:
+    group = await _send(gate, "w1", recipient="Y2FwaV9ncm91cDox", participants=8)
+    here = {"recipient": group.recipient, "pricing_category": "group_marketing"}
+    await settle(database, status("w1", "sent", participant=ANN, **here))
+    await settle(database, status("w1", "delivered", participant=BEN, **here))
+    assert await _release_stale(database, 24 * 60 - 1) == Released(0, 0)
+    assert await figures(database) == (FULL - 10_600, 7 * PRICE, 0)
+    # Ann's phone is off: her part stays, as that of a single message would.
+    assert await _release_stale(database, 24 * 60 + 1) == Released(6, 0)
+    assert await figures(database) == (FULL - 10_600, PRICE, 0)
+    # Somebody who was away longer than that is charged all the same.
+    third = await settle(database, status("w1", "delivered", participant="4915199999999", **here))
+    assert (third.captured, third.late) == (1, 1)
+    await settle(database, status("w1", "delivered", participant=ANN, **here))
+    assert await figures(database) == (FULL - 10_600 - 2 * PRICE, 0, 0)
+    await assert_books_are_right(database)
+
+
+async def test_a_group_message_of_which_nothing_is_heard_holds_one_part_as_any_message_does(
+    database: Database, gate: Gate
+) -> None:
+    await _send(gate, "w1", recipient="Y2FwaV9ncm91cDox", participants=8)
+    assert await _release_stale(database, 25 * 60) == Released(7, 0)
+    assert await figures(database) == (FULL, PRICE, 0)
+    assert await _release_stale(database, 31 * 24 * 60) == Released(1, 0)
+    assert await figures(database) == (FULL, 0, 0)
+    await assert_books_are_right(database)
+
+
 async def test_a_group_message_of_unknown_origin_takes_the_whole_reservation(
     database: Database, gate: Gate
 ) -> None:

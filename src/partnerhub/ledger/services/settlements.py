@@ -102,19 +102,21 @@ async def release_stale(
     unit: Unit,
     *,
     unbound_for: timedelta = timedelta(minutes=2),
+    untaken_for: timedelta = timedelta(hours=24),
     unresolved_for: timedelta = timedelta(days=30),
     most: int = 1_000,
 ) -> Released:
     """Give back reservations that no message took in time, and those of messages that never ended.
 
-    At most `most` of either kind; call again while `released` reaches it. A status that comes later is
-    charged late. A system unit.
+    `untaken_for` is for what a group message reserved for further members and no status took: mostly there
+    are none. At most `most` of each kind; call again while `released` reaches it. A status that comes later
+    is charged late. A system unit.
     """
     now = clock.now()
     row = await unit.fetch_one(
         Released,
-        "select released, unbound from ledger_release_stale(%s, %s, %s, %s)",
-        (now - unbound_for, now - unresolved_for, most, now),
+        "select released, unbound from ledger_release_stale(%s, %s, %s, %s, %s)",
+        (now - unbound_for, now - untaken_for, now - unresolved_for, most, now),
     )
     return row or Released(0, 0)
 

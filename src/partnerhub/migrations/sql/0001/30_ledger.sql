@@ -140,6 +140,9 @@ create index charge_displaced on charge (partner_id, reference, recipient)
   where state = 'reserved' and wamid is null and call = 'bound';
 create index charge_unbound_age on charge (reserved_at) where state = 'reserved' and wamid is null;
 create index charge_bound_age on charge (reserved_at) where state = 'reserved' and wamid is not null;
+-- What was set aside for members of a group that may not exist: part 0 is the first member's, or the group's own.
+create index charge_untaken_age on charge (reserved_at)
+  where state = 'reserved' and wamid is not null and part > 0 and participant = '';
 call protect('charge', 'select', 'select, insert, update');
 
 -- Which charge pays which message: (wamid, '') is the message, (wamid, participant) one member of a group.

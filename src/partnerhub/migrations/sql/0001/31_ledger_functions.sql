@@ -616,10 +616,11 @@ begin
     left join charge c on c.partner_id = w.partner_id and c.key = w.key and c.part = w.part;
 end $$;
 
--- Gives back reservations that no message took in time, and messages that never came to an end.
+-- Gives back reservations that no message took in time, parts of a group that no member took, and messages that
+-- never came to an end.
 -- At most `most` in one commit; returns how many, and how many of them no message had taken.
-create function ledger_release_stale(
-  unbound_before timestamptz, unresolved_before timestamptz, most integer, moment timestamptz)
+create function ledger_release_stale(unbound_before timestamptz, untaken_before timestamptz,
+  unresolved_before timestamptz, most integer, moment timestamptz)
 returns table (released integer, unbound integer) language plpgsql set enable_seqscan = off as $$
 #variable_conflict use_column
 declare stale ledger_resolution[];
@@ -629,7 +630,12 @@ begin
     (select c.partner_id, c.key, c.part from charge c
      where c.state = 'reserved' and c.wamid is null and c.reserved_at < unbound_before
      order by c.reserved_at limit most)
-    union all
+    union
+    (select c.partner_id, c.key, c.part from charge c
+     where c.state = 'reserved' and c.wamid is not null and c.part > 0 and c.participant = ''
+       and c.reserved_at < untaken_before
+     order by c.reserved_at limit most)
+    union
     (select c.partner_id, c.key, c.part from charge c
      where c.state = 'reserved' and c.wamid is not null and c.reserved_at < unresolved_before
      order by c.reserved_at limit most)
@@ -645,11 +651,14 @@ begin
   into stale, released, unbound
   from (
     select row_number() over (), c.partner_id, c.key, c.part,
-      case when c.wamid is null then 'never bound' else 'never resolved' end as why
+      case when c.wamid is null then 'never bound'
+           when c.part > 0 and c.participant = '' then 'no such member' else 'never resolved' end as why
     from unnest(stale) s
     join charge c on c.partner_id = s.partner_id and c.key = s.key and c.part = s.part
     where c.state = 'reserved'
-      and c.reserved_at < case when c.wamid is null then unbound_before else unresolved_before end
+      and c.reserved_at < case when c.wamid is null then unbound_before
+                               when c.part > 0 and c.participant = '' then untaken_before
+                               else unresolved_before end
   ) again;
   if stale is not null then
     perform ledger_book(ledger_resolve(stale, moment), moment);
