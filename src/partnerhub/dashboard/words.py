@@ -82,6 +82,14 @@ OWNERS: Mapping[OwnerKind, str] = {
     OwnerKind.WABA: N_("WhatsApp account"),
 }
 
+# Why an example of a URL is a bad one, by the code of the rule that it breaks.
+URL_RULES: Mapping[str, str] = {
+    "url_not_https": N_("not https"),
+    "url_underscore": N_("an underscore in the host"),
+    "url_port": N_("a port"),
+    "url_private_address": N_("not a public address"),
+}
+
 PHASES: Mapping[str, str] = {
     "dns": N_("Name"),
     "connect": N_("Connect"),

@@ -176,7 +176,22 @@ HUB_ROWS: Mapping[str, Row] = {
     "POST /dashboard/partner/accounts/{channel_id}/api-key": PARTNER_OBJECT_PAGE,
     "GET /dashboard/partner/integration": PARTNER_PAGE,
     "POST /dashboard/partner/integration": OWNER_PAGE,
-    "POST /dashboard/partner/integration/test": OWNER_PAGE,
+    **{
+        f"POST /dashboard/partner/integration/{change}": OWNER_PAGE
+        for change in (
+            "test",
+            "solution",
+            "defaults",
+            "overlap",
+            "headers",
+            "legacy-tokens/off",
+            "io-signature/on",
+            "confirm/{action}",
+            "confirm/{action}/code",
+        )
+    },
+    "GET /dashboard/partner/integration/headers": OWNER_PAGE,
+    "GET /dashboard/partner/integration/confirm/{action}": OWNER_PAGE,
     "GET /dashboard/partner/deliveries": PARTNER_PAGE,
     "GET /dashboard/partner/deliveries/{delivery_id}": PARTNER_OBJECT_PAGE,
     "POST /dashboard/partner/deliveries/{delivery_id}/replay": PARTNER_OBJECT_PAGE,

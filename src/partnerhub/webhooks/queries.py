@@ -39,6 +39,7 @@ from partnerhub.webhooks.schemas import (
     OpenDeliveries,
     OwnerKind,
     QueueHealth,
+    SigningKey,
     health_of,
 )
 from partnerhub.webhooks.urls import mask
@@ -56,6 +57,16 @@ async def find_endpoint(
         "select * from endpoint where owner_kind = %s and owner_id = %s", (owner_kind, owner_id)
     )
     return _endpoint(rows[0], keyring, reveal=reveal) if rows else None
+
+
+async def list_signing_keys(unit: Unit, *, partner_id: str) -> list[SigningKey]:
+    """Return the platform secrets that sign now, without their values: the current one first."""
+    return await unit.fetch_all(
+        SigningKey,
+        "select id, created_at, retires_at from signing_key where partner_id = %s"
+        " and (retires_at is null or retires_at > now()) order by created_at desc, id desc",
+        (partner_id,),
+    )
 
 
 async def get_endpoint(unit: Unit, *, endpoint_id: UUID, keyring: Keyring, reveal: bool = False) -> Endpoint:

@@ -55,6 +55,15 @@ class Health(StrEnum):
 
 
 @dataclass(frozen=True)
+class SigningKey:
+    """A platform secret without its value; one with `retires_at` signs beside the current until then."""
+
+    id: UUID
+    created_at: datetime
+    retires_at: datetime | None
+
+
+@dataclass(frozen=True)
 class Endpoint:
     """Where an owner's events go. `headers` holds masked values unless they were asked for in clear."""
 

@@ -1,0 +1,125 @@
+"""The two addresses: where events go, where clients return to; saving them, and testing them at once."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from litestar import Response, post
+from litestar.di import NamedDependency
+from msgspec import UNSET
+
+from partnerhub.dashboard import words
+from partnerhub.dashboard.forms import Form
+from partnerhub.dashboard.integration.page import PATH, Desk, Draft, Trial
+from partnerhub.identity.schemas import Hub
+from partnerhub.identity.services import record_change
+from partnerhub.kit.errors import Invalid
+from partnerhub.kit.http import HttpClient
+from partnerhub.partners.schemas import SettingsChange
+from partnerhub.ui.frame import Tone
+from partnerhub.web.guards import requires
+from partnerhub.web.navigation import N_
+from partnerhub.web.pages import Page
+from partnerhub.webhooks import queries as webhook_queries
+from partnerhub.webhooks.schemas import OwnerKind, TestResult
+from partnerhub.webhooks.services import test_endpoint
+
+
+@dataclass(frozen=True)
+class AddressesForm:
+    """The two addresses; an empty one clears it."""
+
+    webhook_url: str = ""
+    redirect_url: str = ""
+
+
+@post(PATH, status_code=303, guards=[requires(hub=Hub.PARTNER, owner=True)])
+async def save_addresses(desk: NamedDependency[Desk], data: Form[AddressesForm]) -> Response[Any]:
+    """Save both addresses; the earlier ones are overwritten and stay in the audit log."""
+    return await desk.save(
+        SettingsChange(
+            webhook_url=data.webhook_url.strip() or None,
+            redirect_url=data.redirect_url.strip() or None,
+            webhook_headers=UNSET,
+        ),
+        values=asdict(data),
+        title=N_("Saved"),
+        text=N_("The earlier addresses are overwritten."),
+    )
+
+
+@post(PATH + "/test", status_code=200, guards=[requires(hub=Hub.PARTNER, owner=True)])
+async def test_webhook(
+    desk: NamedDependency[Desk], outbound: NamedDependency[HttpClient], data: Form[AddressesForm]
+) -> Response[Any]:
+    """Call the webhook in the field now, saved or not, and explain what came of it."""
+    situation = await desk.read()
+    url = data.webhook_url.strip() or situation.settings.webhook_url or ""
+    trial: Trial | None = None
+    error = "" if url else desk.page.say(N_("Write the URL first."))
+    try:
+        if url:
+            trial = _trial(desk.page, await _test(desk, outbound, url=url))
+    except Invalid as refused:
+        error = desk.page.say(refused.message)
+    status = 200 if trial else 422
+    if desk.page.is_fragment:
+        return desk.page.show(
+            "dashboard/integration.html",
+            part="dashboard/webhook_test_part.html",
+            status=status,
+            trial=trial,
+            error=error,
+        )
+    draft = Draft(asdict(data), {"webhook_url": error} if error else {})
+    return desk.show(situation, draft=draft, trial=trial, status=status)
+
+
+async def _test(desk: Desk, outbound: HttpClient, *, url: str) -> TestResult:
+    """Call a URL as a delivery would, with the custom headers of the partner's webhook; audited."""
+    tenant, keyring = desk.tenant, desk.keyring
+    async with tenant.unit() as unit:
+        endpoint = await webhook_queries.find_endpoint(
+            unit, owner_kind=OwnerKind.PARTNER, owner_id=tenant.partner_id, keyring=keyring, reveal=True
+        )
+    result = await test_endpoint(
+        tenant.db,
+        outbound,
+        partner_id=tenant.partner_id,
+        owner_kind=OwnerKind.PARTNER,
+        url=url,
+        # What a firewall is waiting for is a secret: it goes to the host it was given for, and to no other.
+        headers=endpoint.headers if endpoint and endpoint.url == url else {},
+        keyring=keyring,
+        allow_loopback=desk.messaging.allow_loopback,
+    )
+    async with tenant.unit() as unit:
+        await record_change(
+            unit,
+            partner_id=tenant.partner_id,
+            actor=tenant.actor,
+            action="webhook.tested",
+            object_kind="partner",
+            object_id=tenant.partner_id,
+            before=None,
+            after={"url": url, "code": result.code, "status": result.status},
+        )
+    return result
+
+
+def _trial(page: Page, result: TestResult) -> Trial:
+    meaning, advice = words.outcome_words(result.code, result.status)
+    tone: Tone = "good" if result.code == "ok" else "warn" if result.is_success else "bad"
+    request = [f"POST {result.url}", *(f"{name}: {value}" for name, value in result.request_headers)]
+    response = [f"{name}: {value}" for name, value in result.response_headers]
+    body = result.response_body.decode("utf-8", "replace")
+    return Trial(
+        result=result,
+        meaning=page.say(meaning).format(status=result.status),
+        advice=" ".join(filter(None, (page.say(advice) if advice else "", result.detail))),
+        tone=tone,
+        request="\n".join([*request, "", result.request_body.decode("utf-8", "replace")]),
+        response="\n".join([*response, "", body] if body else response),
+        phases=[(page.say(words.PHASES.get(one.name, one.name)), one.microseconds) for one in result.phases],
+    )
