@@ -11,6 +11,7 @@ import pytest
 from partnerhub.kit.crypto import Keyring
 from partnerhub.kit.database import Database
 from partnerhub.messaging.jobs import release_stale
+from partnerhub.simulator.world import user_id_for
 from tests.gateway.stage import CUSTOMER, PARTNER, Stage, staged
 from tests.ledger.stock import BEN, assert_books_are_right, charges, figures, fund, micros, states
 from tests.simulator.harness import until
@@ -344,3 +345,14 @@ async def test_a_body_that_comes_too_slowly_sends_nothing_and_keeps_no_place(
         assert {answer.headers["connection"] for answer in answers} == {"close"}
         assert await stage.messages_at_meta() == []
         assert (await stage.client.send()).status == 200
+
+
+async def test_a_message_is_kept_under_the_number_that_meta_names(stage: Stage) -> None:
+    assert (await stage.client.send()).status == 200
+    body = {"messaging_product": "whatsapp", "recipient": user_id_for(CUSTOMER), "type": "text"}
+    answer = await stage.client.call("POST", "/messages", json={**body, "text": {"body": "hello"}})
+    assert answer.status == 200, answer.body
+    assert answer.json["contacts"][0]["wa_id"] == CUSTOMER
+    async with stage.database.system() as unit:
+        rows = await unit.fetch_dicts("select distinct recipient from message")
+    assert rows == [{"recipient": CUSTOMER}]

@@ -158,6 +158,14 @@ async def test_a_state_is_never_put_back(till: Till) -> None:
     assert [message[1] for message in await till.messages()] == ["read"]
 
 
+async def test_a_status_without_a_recipient_is_priced_for_whom_the_message_was_sent_to(till: Till) -> None:
+    """Those who took a username may have no number in a status; what was sent says where they are."""
+    await till.send("w1")
+    await till.tell("w1", "delivered", recipient="", pricing={**REGULAR, "category": "utility"})
+    await Settler(till.database).settle_once()
+    assert await figures(till.database) == (micros("10") - micros("0.055"), 0, 0)
+
+
 async def test_a_status_of_an_unknown_message_waits_for_its_grace(till: Till) -> None:
     await till.send(None)
     settler = Settler(till.database, grace_seconds=5)

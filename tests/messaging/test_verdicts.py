@@ -67,3 +67,21 @@ def test_an_answer_that_is_not_metas_is_judged_by_its_status(
 def test_an_answer_that_is_no_text_leaves_the_outcome_open(status: int) -> None:
     verdict = judge(status, b'{"messages":[{"id":"wamid.\xff"}],"error":{"code":"\xff"}}')
     assert (verdict.outcome, verdict.is_metas) == (Outcome.UNCLEAR, False)
+
+
+@pytest.mark.parametrize(
+    ("contacts", "recipient"),
+    [
+        (b'[{"input":"0151 123","wa_id":"49151123"}]', "49151123"),
+        (b'[{"input":"x","wa_id":"49151123","user_id":"DE.1"}]', "49151123"),
+        (b'[{"input":"x","user_id":"DE.1"}]', "DE.1"),
+        (b'[{"wa_id":"49\\u0000151"}]', "49151"),
+        (b"[]", ""),
+        (b"null", ""),
+        (b'[{"wa_id":49151123}]', ""),
+        (b'"nobody"', ""),
+    ],
+)
+def test_meta_says_whom_an_accepted_message_goes_to(contacts: bytes, recipient: str) -> None:
+    verdict = judge(200, b'{"messages":[{"id":"wamid.1"}],"contacts":%s}' % contacts)
+    assert (verdict.outcome, verdict.wamid, verdict.recipient) == (Outcome.ACCEPTED, "wamid.1", recipient)

@@ -23,6 +23,7 @@ from partnerhub.ledger.gate import Gate
 from partnerhub.ledger.schemas import Category, ReserveOrder
 from partnerhub.messaging.bodies import SendBody, read_send
 from partnerhub.messaging.journal import Journal, SentMessage
+from partnerhub.messaging.recipients import canonical
 from partnerhub.messaging.routes import LiveRoute
 from partnerhub.messaging.templates import TemplateBook
 from partnerhub.messaging.verdicts import Outcome, Verdict, judge
@@ -109,7 +110,7 @@ class Sends:
                 assert verdict.wamid is not None
                 await self._finish(
                     self._gate.bind(order.partner_id, order.key, verdict.wamid),
-                    self._record(live, message, order, wamid=verdict.wamid),
+                    self._record(live, message, order, wamid=verdict.wamid, told=verdict.recipient),
                 )
             case Outcome.REFUSED:
                 reason = f"refused_{verdict.code or answer.status}"
@@ -128,7 +129,7 @@ class Sends:
                 raise _unreadable(answer, verdict)
             return SendResult(answer, "signal", code=verdict.code)
         if verdict.outcome is Outcome.ACCEPTED:
-            await self._finish(self._record(live, message, None, wamid=verdict.wamid))
+            await self._finish(self._record(live, message, None, wamid=verdict.wamid, told=verdict.recipient))
         return _passed_on(answer, verdict)
 
     async def _check_balance(self, live: LiveRoute) -> None:
@@ -177,14 +178,21 @@ class Sends:
         )
 
     async def _record(
-        self, live: LiveRoute, message: SendBody, order: ReserveOrder | None, *, wamid: str | None
+        self,
+        live: LiveRoute,
+        message: SendBody,
+        order: ReserveOrder | None,
+        *,
+        wamid: str | None,
+        told: str = "",
     ) -> None:
+        """Write the message down; `told` is whom Meta says it goes to."""
         row = SentMessage(
             id=order.key if order is not None else uuid7(),
             partner_id=live.route.partner_id,
             channel_id=live.route.channel_id,
             wamid=wamid,
-            recipient=message.recipient,
+            recipient=message.recipient if message.is_group else canonical(told) or message.recipient,
             type=message.type,
             category=order.category.value if order is not None else "free",
             template=message.template.replace("\x00", "") or None,

@@ -52,6 +52,12 @@ class _Status:
     time_zone: str
     attempts: int
     category: str | None  # of the message, None while nobody knows it
+    sent_to: str | None = None  # whom Meta's answer to the send named
+
+    @property
+    def reaches(self) -> str:
+        """Return whom the message went to: as the status says, else as the send's answer did."""
+        return canonical(self.recipient or self.sent_to or "")
 
     def as_settlement(self) -> Settlement:
         """Return what the ledger needs of it."""
@@ -59,7 +65,7 @@ class _Status:
             partner_id=self.partner_id,
             reference=self.channel_id,
             wamid=self.wamid,
-            recipient=canonical(self.recipient),
+            recipient=self.reaches,
             participant=self.participant,
             status=self.status,
             at=self.at,
@@ -91,9 +97,10 @@ _PLAN: Final = (
 _OPEN: Final = """
     select s.id, s.created_at, s.partner_id, s.channel_id, s.wamid, s.participant, s.recipient, s.status,
            s.at, s.pricing->>'type' as pricing_type, s.pricing->>'category' as pricing_category, s.error_code,
-           s.currency, s.time_zone, s.attempts, m.category
+           s.currency, s.time_zone, s.attempts, m.category, m.recipient as sent_to
     from message_status s
-    left join lateral (select category from message where message.wamid = s.wamid limit 1) m on true
+    left join lateral (
+      select category, recipient from message where message.wamid = s.wamid limit 1) m on true
     where s.settled_at is null and (s.retry_at is null or s.retry_at <= now())
       and (m.category is not null or s.created_at < now() - make_interval(secs => %(grace)s))
     order by s.id limit %(limit)s

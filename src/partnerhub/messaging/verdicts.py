@@ -28,10 +28,12 @@ class Outcome(Enum):
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """`wamid` is set exactly when the message was accepted. `is_metas` says whether the body is in Meta's own
-    form, so that a client may have it; `code` is Meta's where there is one."""
+    form, so that a client may have it; `code` is Meta's where there is one. `recipient` is how Meta spells
+    whom it goes to: a phone number with its country, or a user id; empty where it does not say."""
 
     outcome: Outcome
     wamid: str | None = None
+    recipient: str = ""
     is_metas: bool = True
     code: int | None = None
 
@@ -40,12 +42,18 @@ class _Message(msgspec.Struct):
     id: str = ""
 
 
+class _Contact(msgspec.Struct):
+    wa_id: str | None = None
+    user_id: str | None = None
+
+
 class _Error(msgspec.Struct):
     code: int | None = None
 
 
 class _Answer(msgspec.Struct):
     messages: list[_Message] | None = None
+    contacts: msgspec.Raw = msgspec.Raw(b"null")
     error: _Error | None = None
 
 
@@ -58,11 +66,20 @@ def judge(status: int, body: bytes) -> Verdict:
     code = answer.error.code if answer is not None and answer.error is not None else None
     if 200 <= status < 300:
         wamid = answer.messages[0].id.replace("\x00", "") if answer is not None and answer.messages else ""
-        if wamid:
-            return Verdict(Outcome.ACCEPTED, wamid=wamid)
+        if answer is not None and wamid:
+            return Verdict(Outcome.ACCEPTED, wamid=wamid, recipient=_recipient(answer))
         return Verdict(Outcome.UNCLEAR, is_metas=answer is not None, code=code)
     if status < 500 and status != 408:
         return Verdict(Outcome.REFUSED, is_metas=status >= 400, code=code)
     is_metas = answer is not None and answer.error is not None
     outcome = Outcome.REFUSED if code in _REFUSED_CODES else Outcome.UNCLEAR
     return Verdict(outcome, is_metas=is_metas, code=code)
+
+
+def _recipient(answer: _Answer) -> str:
+    """Read whom the message goes to; what cannot be read must not make an accepted message a failure."""
+    try:
+        contacts = msgspec.json.decode(answer.contacts, type=list[_Contact] | None)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
+    return (contacts[0].wa_id or contacts[0].user_id or "").replace("\x00", "") if contacts else ""
