@@ -27,7 +27,8 @@ async def test_one_address_begins_only_so_many_runs_with_a_partner(database: Dat
         with pytest.raises(OnboardingLimited) as refused:
             await open_links(database, 1, ip="192.0.2.1")
         assert 0 < refused.value.retry_after_seconds <= 600
-    # Neither another address nor another partner's link is meant.
+    # Neither another address nor another partner's link is meant, if it is one at all.
+    await open_links(database, 1, ip="192.0.2.1", partner_id="\x00PA")
     await open_links(database, 1, ip="192.0.2.2")
     await open_links(database, 1, ip="192.0.2.1", partner_id="twoPA")
     with moved_by(timedelta(seconds=600)):

@@ -36,7 +36,9 @@ async def limit_starts(unit: Unit, *, partner_id: str, ip: str) -> None:
     source = _source(ip)
     if not source:
         return
-    pair = f"onboarding:{partner_id[:40]}@{source}"
+    # Whatever stands in the link: PostgreSQL holds no zero character.
+    partner = partner_id.replace("\x00", "")[:40]
+    pair = f"onboarding:{partner}@{source}"
     limits = [Limit(pair, hits, seconds) for hits, seconds in _STARTS]
     wait = await count_hits(unit, limits=[*limits, Limit(f"onboarding@{source}", *_STARTS_OF_ALL)])
     if wait:
