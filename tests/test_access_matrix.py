@@ -95,6 +95,7 @@ class World:
             template_id=self.template_id,
             delivery_id=self.delivery_id,
             session_id=owner if caller is Caller.OTHER_OWNER else own or owner,
+            action="view-secret",
             run_id=uuid7(),
             file_path="none.js",
             account_id="a00Kd4CH",
