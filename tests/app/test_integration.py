@@ -1,0 +1,151 @@
+"""The integration page: saving the two addresses, every refusal, and the test of the webhook."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from aiohttp import web
+
+from tests.factories import MadePartner
+from tests.hub_stage import INTEGRATION, HubStage
+from tests.plain_browser import Visit
+from tests.webhooks.receivers import Got, Receiver
+
+TEST = f"{INTEGRATION}/test"
+GOOD = {"webhook_url": "https://hooks.acme.example/wa", "redirect_url": "https://app.acme.example/connected"}
+
+
+def fields(visit: Visit) -> dict[str, str]:
+    """Return what stands in the two fields."""
+    return {name: visit.values(rf'name="{name}"[^>]*? value="([^"]*)"')[0] for name in GOOD}
+
+
+async def saved(stage: HubStage, partner_id: str) -> tuple[str | None, str | None]:
+    """Return the two addresses as they are stored."""
+    async with stage.database.system() as unit:
+        rows = await unit.fetch_dicts(
+            "select redirect_url, (select url from endpoint e where e.owner_id = p.id) as webhook_url"
+            " from partner p where id = %s",
+            (partner_id,),
+        )
+    return rows[0]["webhook_url"], rows[0]["redirect_url"]
+
+
+async def test_both_addresses_are_saved_shown_and_cleared(stage: HubStage) -> None:
+    owner = await stage.person()
+    async with stage.browse(owner) as browser:
+        done = await browser.send(
+            INTEGRATION, INTEGRATION, **{**GOOD, "webhook_url": " https://hooks.acme.example/wa "}
+        )
+        assert (done.status, done.path, "Saved" in done.words) == (200, INTEGRATION, True)
+        assert fields(done) == GOOD
+        assert await saved(stage, owner.partner_id) == (GOOD["webhook_url"], GOOD["redirect_url"])
+        # What was told once is not told again.
+        assert "The earlier addresses are overwritten." not in (await browser.get(INTEGRATION)).words
+        await browser.send(INTEGRATION, INTEGRATION, webhook_url="", redirect_url="")
+        assert fields(await browser.get(INTEGRATION)) == {"webhook_url": "", "redirect_url": ""}
+        assert (await saved(stage, owner.partner_id))[1] is None
+
+
+async def test_an_address_that_cannot_be_comes_back_with_its_reason(stage: HubStage) -> None:
+    owner = await stage.person()
+    async with stage.browse(owner) as browser:
+        await browser.send(INTEGRATION, INTEGRATION, **GOOD)
+        for name, url, reason in (
+            ("webhook_url", "http://hooks.acme.example", "https://"),
+            ("webhook_url", "ftp://hooks.acme.example", "https://"),
+            ("webhook_url", "hooks.acme.example", "whole URL"),
+            ("webhook_url", "https://my_host.acme.example", "underscore"),
+            ("webhook_url", "https://hooks.acme.example:8443", "port"),
+            ("webhook_url", "https://user:secret@hooks.acme.example", "password"),
+            ("webhook_url", "https://10.0.0.1/hook", "public"),
+            ("webhook_url", "https://hooks.internal/hook", "public"),
+            ("webhook_url", "https://hooks.acme.example/" + "x" * 2048, "2048 characters"),
+            ("redirect_url", "javascript:alert(1)", ""),
+            ("redirect_url", "//acme.example", ""),
+        ):
+            page = await browser.send(INTEGRATION, INTEGRATION, **{**GOOD, name: url})
+            assert (page.status, page.text.count('aria-invalid="true"')) == (422, 1), url
+            (told,) = page.values(rf'id="{name.replace("_", "-")}-error">.*?<span>([^<]*)</span>')
+            assert reason in told, told
+            # What was typed stays, and the other field with it.
+            assert fields(page) == {**GOOD, name: url}
+    assert await saved(stage, owner.partner_id) == (GOOD["webhook_url"], GOOD["redirect_url"])
+
+
+async def test_two_wrong_addresses_are_told_at_once(stage: HubStage) -> None:
+    async with stage.browse(await stage.person()) as browser:
+        page = await browser.send(
+            INTEGRATION, INTEGRATION, webhook_url="http://a.example", redirect_url="javascript:1"
+        )
+    assert (page.status, page.text.count('aria-invalid="true"')) == (422, 2)
+
+
+async def test_members_read_and_change_nothing(stage: HubStage) -> None:
+    owner = await stage.person()
+    member = await stage.person(partner=MadePartner(owner.partner_id), role="member")
+    async with stage.browse(owner) as browser:
+        await browser.send(INTEGRATION, INTEGRATION, **GOOD)
+    async with stage.browse(member) as browser:
+        page = await browser.get(INTEGRATION)
+        assert "Only owners change them" in page.words
+        assert fields(page) == GOOD
+        assert "Save changes" not in page.words
+        for path in (INTEGRATION, TEST):
+            # The form's token is on every page; who may send it is another question.
+            refused = await browser.send("/account", path, webhook_url=stage.receiver.url(), redirect_url="")
+            assert refused.status == 403
+    assert await saved(stage, owner.partner_id) == (GOOD["webhook_url"], GOOD["redirect_url"])
+    assert stage.receiver.got == []
+
+
+async def test_the_test_calls_what_stands_in_the_field_and_saves_nothing(stage: HubStage) -> None:
+    owner = await stage.person()
+    async with stage.browse(owner) as browser:
+        await browser.send(INTEGRATION, INTEGRATION, **GOOD)
+        unsaved = {**GOOD, "webhook_url": stage.receiver.url("/new")}
+        page = await browser.send(INTEGRATION, TEST, **unsaved)
+        assert (page.status, "The receiver took the event." in page.words) == (200, True)
+        assert fields(page) == unsaved
+        ((got,),) = [stage.receiver.got]
+        assert (got.path, json.loads(got.body)["event"]) == ("/new", "webhook_test")
+    assert await saved(stage, owner.partner_id) == (GOOD["webhook_url"], GOOD["redirect_url"])
+
+
+@pytest.mark.parametrize("by_script", [False, True])
+async def test_a_failing_test_says_what_happened_and_what_to_do(stage: HubStage, by_script: bool) -> None:
+    async def script(_receiver: Receiver, got: Got) -> web.Response | None:
+        return None if got.path == "/cut" else web.Response(status=int(got.path[1:]), text="<b>why</b>")
+
+    stage.receiver.script = script
+    async with stage.browse(await stage.person()) as browser:
+        if by_script:
+            browser.http.headers["HX-Request"] = "true"
+        for path, meaning, code in (
+            ("/500", "The server failed with 500.", "server_error"),
+            ("/404", "The server refused the event with 404.", "client_error"),
+            ("/302", "Redirects are not followed.", "redirect"),
+            ("/429", "it wants fewer requests", "throttled"),
+            ("/202", "which counts as delivered", ""),
+            ("/cut", "closed the connection without answering", "closed"),
+        ):
+            page = await browser.send("/account", TEST, webhook_url=stage.receiver.url(path), redirect_url="")
+            assert (page.status, meaning in page.words) == (200, True), page.words
+            assert code in page.words
+            assert ("<html" in page.text) is not by_script
+            # What a stranger's server answers is text.
+            assert "<b>why" not in page.text
+        assert stage.receiver.got
+
+
+async def test_nothing_is_called_that_may_not_be_called(stage: HubStage) -> None:
+    async with stage.browse(await stage.person()) as browser:
+        for url, reason in (
+            ("", "Write the URL first."),
+            ("https://10.0.0.1/hook", "public"),
+            ("http://hooks.acme.example/", "https://"),
+        ):
+            page = await browser.send(INTEGRATION, TEST, webhook_url=url, redirect_url="")
+            assert (page.status, reason in page.words) == (422, True), url
+    assert stage.receiver.got == []
