@@ -28,16 +28,13 @@ from partnerhub.web.access_gateway import CHANNEL_CALL, GATEWAY_ROWS
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "partnerhub"
 REFERENCE = ROOT / "docs" / "reference"
+NAMES = ("commands.md", "errors.md", "permissions.md")
 _MADE = "<!-- Written by `python -m tests.reference`; change the source, not this page. -->\n"
 
 
 def pages() -> Mapping[str, str]:
     """Return every page by its file name."""
-    return {
-        "commands.md": commands_page(),
-        "errors.md": errors_page(),
-        "permissions.md": permissions_page(),
-    }
+    return dict(zip(NAMES, (commands_page(), errors_page(), permissions_page()), strict=True))
 
 
 # --- errors ------------------------------------------------------------------------------------------------
