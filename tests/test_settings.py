@@ -106,3 +106,11 @@ def test_envelope_keys_of_another_shape_are_refused_and_not_repeated(keys: str) 
     (problem,) = problems({**GOOD, "PARTNERHUB_SECRET_KEYS": keys})
     assert problem.startswith("PARTNERHUB_SECRET_KEYS: each key must be base64 of 32 bytes")
     assert "c2hv" not in problem
+
+
+@pytest.mark.parametrize("seconds", ["-1", "86401", "5m", "1.5"])
+def test_the_window_of_signed_links_is_whole_seconds_of_a_day_at_most(seconds: str) -> None:
+    for name in ("PARTNERHUB_IO_SIGNATURE_AGE_SECONDS", "PARTNERHUB_IO_SIGNATURE_AHEAD_SECONDS"):
+        (problem,) = problems({**GOOD, name: seconds})
+        assert problem.startswith(f"{name}: ")
+        assert getattr(settings.load({**GOOD, name: "0"}), name.removeprefix("PARTNERHUB_").lower()) == 0

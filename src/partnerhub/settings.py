@@ -64,6 +64,12 @@ def _count(text: str) -> int:
     return number
 
 
+def _seconds(text: str) -> int:
+    if not 0 <= (number := int(text)) <= 86_400:
+        raise ValueError("must be 0 to 86400 seconds")
+    return number
+
+
 def _database_url(text: str) -> str:
     # What the driver says of a wrong URL repeats it, password and all.
     problem = "must be a URL such as postgresql://login:password@host:5432/database"
@@ -207,6 +213,12 @@ class Settings:
     )
     block_free_at_zero: bool = _setting(
         False, help="Refuse free messages too when the balance is zero or less.", read=_flag
+    )
+    io_signature_age_seconds: int = _setting(
+        300, help="How old a signed onboarding link may be (IO Signature).", read=_seconds
+    )
+    io_signature_ahead_seconds: int = _setting(
+        60, help="How far ahead of our clock a partner's may be when it signs a link.", read=_seconds
     )
     mailbox_url: str = _setting("", help="Page of the development mailbox, linked from pages.")
     log_level: str = _setting(

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
 from litestar import Router
@@ -25,6 +26,7 @@ from partnerhub.identity.schemas import Hub
 from partnerhub.kit.crypto import Keyring
 from partnerhub.kit.database import Database
 from partnerhub.kit.http import AddressPolicy, HttpClient
+from partnerhub.onboarding.io_signature import Window
 from partnerhub.onboarding.services import Connector
 from partnerhub.partner_api.means import PartnerApi
 from partnerhub.partner_api.router import routers as partner_api_routers
@@ -116,6 +118,10 @@ def create_hub(
                 config_id=settings.meta_config_id,
                 graph_version=settings.meta_graph_version,
                 fallback_url=settings.hub_url,
+                window=Window(
+                    back=timedelta(seconds=settings.io_signature_age_seconds),
+                    forward=timedelta(seconds=settings.io_signature_ahead_seconds),
+                ),
             ),
         },
     )

@@ -7,10 +7,12 @@ end is a navigation to the partner's page.
 
 from __future__ import annotations
 
+import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 from uuid import UUID
 
 from litestar import Response, Router, get, post
@@ -32,9 +34,18 @@ from partnerhub.kit.errors import HubError
 from partnerhub.onboarding import queries
 from partnerhub.onboarding import services as onboarding
 from partnerhub.onboarding.entry import read_entry
-from partnerhub.onboarding.errors import AccountExists, PinNeeded, RunUnknown, StepWrong
-from partnerhub.onboarding.schemas import KnownNumber, Run, SignupResult, Step
-from partnerhub.onboarding.services import Connector
+from partnerhub.onboarding.errors import (
+    AccountExists,
+    CookiesNeeded,
+    IoSignatureRefused,
+    IoSignatureUsed,
+    PinNeeded,
+    RunUnknown,
+    StepWrong,
+)
+from partnerhub.onboarding.io_signature import Window
+from partnerhub.onboarding.schemas import KnownNumber, Run, SignupResult, Step, UnknownBrowser
+from partnerhub.onboarding.services import Connector, Visitor
 from partnerhub.onboarding.services.upkeep import limit_starts
 from partnerhub.partners import queries as partner_queries
 from partnerhub.partners.schemas import Partner
@@ -50,6 +61,8 @@ STATIC_PATH = "/onboarding/static"
 _COOKIE = "onboarding"
 _COOKIE_SECONDS = int(onboarding.RUN_LIFETIME.total_seconds())
 _PUBLIC = {"public": True}
+# Says that a browser without our cookie was just given one.
+_ASKED = b"io_browser=asked"
 _STEPS = (N_("Your account"), N_("Your number"), N_("Done"))
 
 
@@ -64,6 +77,7 @@ class Hosted:
     config_id: str
     graph_version: str
     fallback_url: str
+    window: Window
 
     def connecting_policy(self, *, images: Sequence[str]) -> str:
         """Return the content policy of the page that opens Meta's window."""
@@ -188,23 +202,35 @@ async def enter(
     visit: NamedDependency[Visit],
 ) -> Response[Any]:
     """Start a run and lead to its clean address."""
-    entry = read_entry(visit.request.scope["query_string"])
+    query = visit.request.scope["query_string"]
     try:
+        # In a commit of its own: links that are refused count too.
         async with visit.db.system() as unit:
             await limit_starts(unit, partner_id=link_partner, ip=visit.ip)
-            started = await onboarding.start_run(
-                unit,
-                partner_id=link_partner,
-                entry=entry,
-                browser_token=visit.browser_token or None,
-            )
+        opened = await onboarding.open_link(
+            visit.db,
+            partner_id=link_partner,
+            entry=read_entry(query),
+            visitor=Visitor(
+                browser_token=visit.browser_token or None, was_asked=query.startswith(_ASKED), ip=visit.ip
+            ),
+            keyring=visit.hosted.connector.keyring,
+            window=visit.hosted.window,
+        )
     except HubError as error:
         return _stopped(visit, error)
-    return Redirect(
-        f"/onboarding/run/{started.run_id}",
+    match opened:
+        case UnknownBrowser():
+            # The marker goes before the link's own query: what is appended may end up in its last value.
+            path, rest = visit.request.scope["path"], quote(query, safe=string.punctuation)
+            target = f"{path}?{_ASKED.decode()}&{rest}"
+        case _:
+            target = f"/onboarding/run/{opened.run_id}"
+    return Response(
+        b"",
         status_code=303,
-        cookies=[visit.hosted.jar.make(_COOKIE, started.browser_token, seconds=_COOKIE_SECONDS)],
-        headers={"cache-control": "no-store", "referrer-policy": "no-referrer"},
+        cookies=[visit.hosted.jar.make(_COOKIE, opened.browser_token, seconds=_COOKIE_SECONDS)],
+        headers={"location": target, "cache-control": "no-store", "referrer-policy": "no-referrer"},
     )
 
 
@@ -609,7 +635,24 @@ def _kept_problem(view: _View) -> Problem | None:
 
 def _stopped(visit: Visit, error: HubError) -> Response[Any]:
     page = visit.page
-    heading = N_("This sign-up is over") if isinstance(error, RunUnknown) else N_("This link does not work")
+    heading = N_("This link does not work")
+    advice = N_("Start again from the page that opened this window, or send its owner these details.")
+    match error:
+        case RunUnknown():
+            heading = N_("This sign-up is over")
+        case IoSignatureRefused():
+            heading = N_("This link does not let you in")
+            if isinstance(error, IoSignatureUsed):
+                heading = N_("This link is used already")
+            advice = N_(
+                "Close this window, load the page that opened it again and start from there: it makes you a"
+                " fresh link. If that does not help, send its owner these details."
+            )
+        case CookiesNeeded():
+            heading = N_("Your browser keeps no cookies here")
+            advice = N_("Allow cookies for this page, and start again from the page that opened this window.")
+        case _:
+            pass
     return page.show(
         "hosted/stopped.html",
         status=error.status,
@@ -617,9 +660,7 @@ def _stopped(visit: Visit, error: HubError) -> Response[Any]:
         headers={"x-error-code": error.code},
         heading=page.say(heading),
         text=page.explain(error),
-        advice=page.say(
-            N_("Start again from the page that opened this window, or send its owner these details.")
-        ),
+        advice=page.say(advice),
         code=error.code,
         close_script=f"{STATIC_PATH}/connect.js",
     )

@@ -53,6 +53,19 @@ ERRORS: Mapping[str, str] = {
     "partner_link_unknown": N_("The link names no partner that we know."),
     "onboarding_closed": N_("The partner takes no new numbers at the moment."),
     "redirect_not_allowed": N_("The link leads back to an address that the partner did not set."),
+    "io_signature_missing": N_("The link is not signed. The partner lets people in from its own page only."),
+    "io_signature_malformed": N_("The link's signature is damaged: a part of it may be missing."),
+    "io_signature_bad": N_("The link's signature is not the partner's."),
+    "io_signature_too_old": N_("The link was made too long ago: it is good for a few minutes."),
+    "io_signature_in_future": N_(
+        "The link is made for a later time: a clock on the partner's side is wrong."
+    ),
+    "io_signature_used": N_(
+        "The link was opened in another browser before, or somebody opened theirs in the same second."
+    ),
+    "cookies_needed": N_(
+        "The link belongs to the browser that opens it, and a cookie tells us which one it is."
+    ),
     "onboarding_unknown": N_("It took too long, or it was begun in another browser."),
     "account_exists": N_("There is an account with this e-mail address. Sign in with it."),
     "client_may_not_add": N_("The partner does not let you add further numbers by yourself."),
