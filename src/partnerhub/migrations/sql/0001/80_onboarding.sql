@@ -51,3 +51,4 @@ create table io_refusal (
 create index io_refusal_partner on io_refusal (partner_id, last_at desc);
 create index io_refusal_last on io_refusal (last_at);
 call protect('io_refusal', 'select', 'select, insert, update, delete');
+call narrow_for_clients('io_refusal', 'false');
