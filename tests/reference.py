@@ -74,7 +74,7 @@ CODE_WORDS: Mapping[str, tuple[int, str]] = {
 # Where such codes are written, and how they look there.
 _LITERALS = re.compile(
     r"webhooks/urls\.py:(url_\w+|headers?_\w+)|meta/errors\.py:(meta_\w+)"
-    r"|web/failures\.py:(bad_request|media_type_unknown)|hosted/pages\.py:(signup_cancelled)"
+    r"|web/failures\.py:(bad_request|media_type_unknown)|hosted/view\.py:(signup_cancelled)"
 )
 _SAID_BY_COMMANDS = re.compile(r"\(([a-z]+_[a-z_]+)\)$")
 _AREAS = (

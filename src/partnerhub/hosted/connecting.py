@@ -1,0 +1,216 @@
+"""From Meta's window to a registered number, and the numbers that a client has already."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+from uuid import UUID
+
+from litestar import Response, post
+from litestar.di import NamedDependency
+from litestar.params import Body, FromPath
+
+from partnerhub.hosted.view import (
+    PUBLIC,
+    STATIC_PATH,
+    FormBody,
+    Problem,
+    View,
+    Visit,
+    numbers_of,
+    open_run,
+    stopped,
+    to_run,
+)
+from partnerhub.kit.errors import HubError
+from partnerhub.onboarding import queries
+from partnerhub.onboarding import services as onboarding
+from partnerhub.onboarding.errors import (
+    PinNeeded,
+    StepWrong,
+)
+from partnerhub.onboarding.schemas import SignupResult
+from partnerhub.web.navigation import N_
+
+
+@dataclass(frozen=True)
+class SignupForm:
+    """What Embedded Signup reported to the page."""
+
+    code: str = ""
+    event: str = ""
+    waba_id: str = ""
+    phone_number_id: str = ""
+    business_id: str = ""
+
+
+@dataclass(frozen=True)
+class CancelledForm:
+    """Where the client left Meta's window."""
+
+    step: str = ""
+    error_id: str = ""
+    error_message: str = ""
+    session_id: str = ""
+
+
+@dataclass(frozen=True)
+class PinForm:
+    """The number's two-step verification PIN."""
+
+    pin: str = ""
+
+
+@post("/onboarding/run/{run_id:uuid}/signup", opt=PUBLIC, status_code=303)
+async def complete(
+    run_id: FromPath[UUID],
+    visit: NamedDependency[Visit],
+    data: Annotated[SignupForm, Body(media_type=FormBody)],
+) -> Response[Any]:
+    """Take Embedded Signup's result and bring the number to running."""
+    result = SignupResult(
+        code=data.code,
+        event=data.event,
+        waba_id=data.waba_id,
+        phone_number_id=data.phone_number_id,
+        business_id=data.business_id,
+    )
+    return await _carry_on(visit, run_id, result=result)
+
+
+@post("/onboarding/run/{run_id:uuid}/register", opt=PUBLIC, status_code=303)
+async def register(
+    run_id: FromPath[UUID],
+    visit: NamedDependency[Visit],
+    data: Annotated[PinForm, Body(media_type=FormBody)],
+) -> Response[Any]:
+    """Take up a registration that stopped, with the PIN where it was asked for."""
+    digits = "".join(character for character in data.pin if character in "0123456789")
+    return await _carry_on(visit, run_id, pin=digits)
+
+
+@post("/onboarding/run/{run_id:uuid}/cancelled", opt=PUBLIC, status_code=200)
+async def cancelled(
+    run_id: FromPath[UUID],
+    visit: NamedDependency[Visit],
+    data: Annotated[CancelledForm, Body(media_type=FormBody)],
+) -> dict[str, bool]:
+    """Keep where the client left Meta's window."""
+    await onboarding.note_cancelled(
+        visit.db,
+        run_id=run_id,
+        browser_token=visit.browser_token,
+        step=data.step,
+        error_id=data.error_id,
+        message=data.error_message,
+    )
+    return {"success": True}
+
+
+@post("/onboarding/run/{run_id:uuid}/known", opt=PUBLIC, status_code=303)
+async def take_known(
+    run_id: FromPath[UUID],
+    visit: NamedDependency[Visit],
+) -> Response[Any]:
+    """Go back to the partner with the numbers that are shared already."""
+    try:
+        await onboarding.choose_known_numbers(visit.db, run_id=run_id, browser_token=visit.browser_token)
+    except StepWrong:
+        return to_run(run_id)
+    except HubError as error:
+        return stopped(visit, error)
+    return to_run(run_id)
+
+
+@post("/onboarding/run/{run_id:uuid}/again", opt=PUBLIC, status_code=303)
+async def connect_again(
+    run_id: FromPath[UUID],
+    visit: NamedDependency[Visit],
+) -> Response[Any]:
+    """Go back to the connection."""
+    try:
+        await onboarding.go_back_to_connect(visit.db, run_id=run_id, browser_token=visit.browser_token)
+    except StepWrong:
+        return to_run(run_id)
+    except HubError as error:
+        return stopped(visit, error)
+    return to_run(run_id)
+
+
+async def _carry_on(
+    visit: Visit, run_id: UUID, *, result: SignupResult | None = None, pin: str = ""
+) -> Response[Any]:
+    view = await open_run(visit, run_id)
+    if isinstance(view, Response):
+        return view
+    # Whatever comes of it, the run keeps it and its own page shows it, so that a reload sends nothing twice.
+    try:
+        await onboarding.complete_signup(
+            visit.hosted.connector,
+            run_id=run_id,
+            browser_token=visit.browser_token,
+            result=result,
+            pin=pin,
+            ip=visit.ip,
+            user_agent=visit.user_agent,
+        )
+    except PinNeeded:
+        return to_run(run_id, "?pin=refused" if pin else "")
+    except HubError:
+        pass
+    return to_run(run_id)
+
+
+async def show_connect(view: View, problem: Problem | None) -> Response[Any]:
+    run, hosted = view.run, view.visit.hosted
+    async with view.visit.db.system() as unit:
+        known = await queries.list_known_numbers(
+            unit, client_id=run.client_id or "", number=run.parameter("number")
+        )
+    setup: dict[str, Any] = {}  # Any: Meta's own nested shape
+    if name := run.parameter("name"):
+        setup["business"] = {
+            "name": name,
+            **({"email": run.parameter("email")} if run.parameter("email") else {}),
+        }
+    if preverified := run.parameter("preverified_phone_number_id"):
+        setup["preVerifiedPhone"] = {"ids": [preverified]}
+    if view.partner.solution_id:
+        setup["solutionID"] = view.partner.solution_id
+    return view.show(
+        "hosted/connect.html",
+        step=1,
+        failed=problem is not None and problem.tone == "bad",
+        content_policy=hosted.connecting_policy(images=view.images),
+        values={
+            "connect_script": f"{STATIC_PATH}/connect.js",
+            "known": known,
+            "problem": problem,
+            "connect": {
+                "app_id": hosted.connector.app_id,
+                "config_id": hosted.config_id,
+                "version": hosted.graph_version,
+                "sdk_url": hosted.sdk_url,
+                "origins": list(hosted.dialog_origins),
+                "cancelled_url": f"/onboarding/run/{run.id}/cancelled",
+                "extras": {"setup": setup, "featureType": "", "sessionInfoVersion": "3", "version": "v4"},
+            },
+        },
+    )
+
+
+async def show_register(view: View, problem: Problem | None, *, is_pin_refused: bool) -> Response[Any]:
+    needs_pin = view.run.error_code == PinNeeded.code
+    refused = N_("Meta did not take this PIN. After a few wrong ones it locks the number for a while.")
+    return view.show(
+        "hosted/register.html",
+        step=1,
+        failed=problem is not None and not needs_pin,
+        values={
+            # That a PIN is asked for is no accident: the page itself says so.
+            "problem": None if needs_pin else problem,
+            "needs_pin": needs_pin,
+            "errors": {"pin": view.page.say(refused) if needs_pin and is_pin_refused else ""},
+            "numbers": await numbers_of(view),
+        },
+    )

@@ -1,0 +1,73 @@
+"""The way in: a link becomes a run with an address of its own, so that nothing of it stays in the history."""
+
+from __future__ import annotations
+
+import string
+from typing import Any
+from urllib.parse import quote
+
+from litestar import Response, get
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+
+from partnerhub.hosted.view import (
+    COOKIE,
+    COOKIE_SECONDS,
+    PUBLIC,
+    Visit,
+    stopped,
+)
+from partnerhub.kit.errors import HubError
+from partnerhub.onboarding import services as onboarding
+from partnerhub.onboarding.entry import read_entry
+from partnerhub.onboarding.schemas import UnknownBrowser
+from partnerhub.onboarding.services import Visitor
+from partnerhub.onboarding.services.upkeep import limit_starts
+
+# Says that a browser without our cookie was just given one.
+_ASKED = b"io_browser=asked"
+
+
+@get(
+    [
+        "/dashboard/app/{link_partner:str}",
+        "/dashboard/app/{link_partner:str}/permissions",
+        "/onboarding/{link_partner:str}",
+    ],
+    opt=PUBLIC,
+)
+async def enter(
+    link_partner: FromPath[str],
+    visit: NamedDependency[Visit],
+) -> Response[Any]:
+    """Start a run and lead to its clean address."""
+    query = visit.request.scope["query_string"]
+    try:
+        # In a commit of its own: links that are refused count too.
+        async with visit.db.system() as unit:
+            await limit_starts(unit, partner_id=link_partner, ip=visit.ip)
+        opened = await onboarding.open_link(
+            visit.db,
+            partner_id=link_partner,
+            entry=read_entry(query),
+            visitor=Visitor(
+                browser_token=visit.browser_token or None, was_asked=query.startswith(_ASKED), ip=visit.ip
+            ),
+            keyring=visit.hosted.connector.keyring,
+            window=visit.hosted.window,
+        )
+    except HubError as error:
+        return stopped(visit, error)
+    match opened:
+        case UnknownBrowser():
+            # The marker goes before the link's own query: what is appended may end up in its last value.
+            path, rest = visit.request.scope["path"], quote(query, safe=string.punctuation)
+            target = f"{path}?{_ASKED.decode()}&{rest}"
+        case _:
+            target = f"/onboarding/run/{opened.run_id}"
+    return Response(
+        b"",
+        status_code=303,
+        cookies=[visit.hosted.jar.make(COOKIE, opened.browser_token, seconds=COOKIE_SECONDS)],
+        headers={"location": target, "cache-control": "no-store", "referrer-policy": "no-referrer"},
+    )
