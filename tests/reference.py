@@ -7,6 +7,7 @@ no class, what a one-time code confirms) stands here in words, and a missing wor
 from __future__ import annotations
 
 import ast
+import dataclasses
 import pkgutil
 import re
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,7 @@ import typer.main
 from typer.core import TyperArgument, TyperGroup, TyperOption
 
 import partnerhub
+from partnerhub import settings
 from partnerhub.cli import cli
 from partnerhub.identity.schemas import CodePurpose
 from partnerhub.kit.errors import HubError
@@ -28,13 +30,14 @@ from partnerhub.web.access_gateway import CHANNEL_CALL, GATEWAY_ROWS
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "partnerhub"
 REFERENCE = ROOT / "docs" / "reference"
-NAMES = ("commands.md", "errors.md", "permissions.md")
+NAMES = ("commands.md", "errors.md", "permissions.md", "settings.md")
 _MADE = "<!-- Written by `python -m tests.reference`; change the source, not this page. -->\n"
 
 
 def pages() -> Mapping[str, str]:
     """Return every page by its file name."""
-    return dict(zip(NAMES, (commands_page(), errors_page(), permissions_page()), strict=True))
+    texts = (commands_page(), errors_page(), permissions_page(), settings_page())
+    return dict(zip(NAMES, texts, strict=True))
 
 
 # --- errors ------------------------------------------------------------------------------------------------
@@ -359,6 +362,42 @@ def _profile(row: Row, profiles: Mapping[str, Row]) -> str:
     name, nearest = min(profiles.items(), key=lambda one: len(differences(one[1])))
     changed = [f"{caller.value} {_OUTCOMES[row.expected(caller)]}" for caller in differences(nearest)]
     return f"`{name}`" + (f", but {', '.join(changed)}" if changed else "")
+
+
+# --- settings ----------------------------------------------------------------------------------------------
+
+_SETTINGS = f"""\
+# Settings
+{_MADE}
+Read once at start from the environment, or from the TOML file that `PARTNERHUB_CONFIG` names (there the
+names are in lower case and without the prefix). The environment wins. A wrong start lists every problem.
+`partnerhub doctor` checks what the settings point to.
+
+| name | default | meaning |
+| --- | --- | --- |"""
+
+
+def settings_page() -> str:
+    """Return `settings.md`."""
+    rows = [
+        f"| `{settings.environment_name(item.name)}` | {_default_of(item.default)} | "
+        f"{item.metadata['help']}{' Secret.' if item.metadata['secret'] else ''} |"
+        for item in dataclasses.fields(settings.Settings)
+    ]
+    return "\n".join([_SETTINGS, *rows, ""])
+
+
+def _default_of(value: object) -> str:
+    """Say a default as it would stand in the environment."""
+    match value:
+        case dataclasses.MISSING:
+            return "*needed*"
+        case bool():
+            return f"`{str(value).lower()}`"
+        case tuple():
+            return f"`{','.join(value)}`" if value else ""
+        case _:
+            return "" if value == "" else f"`{value}`"
 
 
 def main() -> None:
