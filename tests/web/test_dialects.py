@@ -115,6 +115,7 @@ async def test_the_hub_api_says_a_problem_with_code_fields_and_request_id(site: 
         "code": "url_port",
         "message": "The address is wrong.",
         "fields": {"webhook_url": "has a port"},
+        "problems": [{"field": "webhook_url", "code": "url_port", "message": "has a port"}],
         "request_id": "request-one",
     }
     status, headers, text = await get(site, "/api/hub/v1/nowhere")

@@ -26,6 +26,13 @@ class SettingsInvalid(Invalid):
     code = "settings_invalid"
 
 
+class TestUrlMissing(Invalid):
+    """There is no URL to test: none is saved, and none was given."""
+
+    __test__ = False  # not a test class, whatever pytest thinks of the name
+    code = "test_url_missing"
+
+
 class SecretMissing(Conflict):
     """There is no platform secret yet; generate one first."""
 

@@ -13,6 +13,7 @@ from http import HTTPStatus
 import msgspec
 
 from partnerhub.kit import logs
+from partnerhub.kit.errors import HubError, Problem
 from partnerhub.partners.errors import LegacyTokensOff
 from partnerhub.web import partner_json
 from partnerhub.web.failures import Failure
@@ -103,8 +104,19 @@ def _problem(failure: Failure) -> dict[str, object]:
         "code": failure.code,
         "message": failure.message,
         "fields": dict(failure.fields),
+        "problems": _problems(failure),
         "request_id": logs.request_id.get(),
     }
     if failure.upstream_code is not None or failure.trace_id is not None:
         problem["upstream"] = {"code": failure.upstream_code, "trace_id": failure.trace_id}
+    if failure.code == LegacyTokensOff.code:
+        problem |= _token_error(failure)
     return problem
+
+
+def _problems(failure: Failure) -> list[dict[str, str]]:
+    """List every reason by itself; an input without reasons of its own has one, under the error's code."""
+    found = failure.cause.problems if isinstance(failure.cause, HubError) else ()
+    if not found:
+        found = tuple(Problem(field, failure.code, message) for field, message in failure.fields.items())
+    return [{"field": one.field, "code": one.code, "message": one.message} for one in found]

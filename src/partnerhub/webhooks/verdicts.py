@@ -6,7 +6,9 @@ English here and keys for translation in the pages.
 
 from __future__ import annotations
 
+from partnerhub.kit.http import Timings
 from partnerhub.webhooks.outcomes import Outcome
+from partnerhub.webhooks.schemas import Phase
 
 _MEANINGS: dict[str, tuple[str, str]] = {
     "ok": ("The receiver took the event.", "Nothing to do."),
@@ -124,3 +126,15 @@ def explain_code(code: str, *, status: int | None = None) -> tuple[str, str]:
     """Return the same for a line of the log, where only the code and the status are kept."""
     meaning, advice = _MEANINGS.get(code, _MEANINGS["internal"])
     return meaning.format(status=status, detail="see the attempt", location="another address"), advice
+
+
+def phases_of(timings: Timings) -> list[Phase]:
+    """Return the phases that happened, in their order."""
+    named = (
+        ("dns", timings.dns_us),
+        ("connect", timings.connect_us),
+        ("tls", timings.tls_us),
+        ("first_byte", timings.first_byte_us),
+        ("body", timings.body_us),
+    )
+    return [Phase(name, microseconds) for name, microseconds in named if microseconds]

@@ -12,6 +12,7 @@ from partnerhub.partners.services.tokens import (
     issue_token,
     refresh_token,
 )
+from partnerhub.partners.services.trials import try_redirect_url, try_webhook_url
 
 __all__ = [
     "TokenKeys",
@@ -29,5 +30,7 @@ __all__ = [
     "remove_member",
     "reveal_platform_secret",
     "revoke_key",
+    "try_redirect_url",
+    "try_webhook_url",
     "update_settings",
 ]

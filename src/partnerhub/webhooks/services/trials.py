@@ -13,15 +13,14 @@ from partnerhub.kit.clock import now
 from partnerhub.kit.crypto import Keyring
 from partnerhub.kit.database import Database
 from partnerhub.kit.errors import HubError
-from partnerhub.kit.http import HttpClient, Timings
+from partnerhub.kit.http import HttpClient
 from partnerhub.webhooks import moments, outcomes
 from partnerhub.webhooks.claims import key_place
-from partnerhub.webhooks.outcomes import Outcome
 from partnerhub.webhooks.policy import MAX_ANSWER_BYTES, timeouts_for
-from partnerhub.webhooks.schemas import OwnerKind, Phase, TestResult
+from partnerhub.webhooks.schemas import OwnerKind, TestResult
 from partnerhub.webhooks.signing import plain_headers, signature_headers
 from partnerhub.webhooks.urls import check_headers, check_url, mask
-from partnerhub.webhooks.verdicts import code_of, explain
+from partnerhub.webhooks.verdicts import code_of, explain, phases_of
 
 TEST_EVENT = "webhook_test"
 
@@ -89,7 +88,7 @@ async def test_endpoint(
         response_body=outcome.body,
         body_truncated=outcome.body_truncated,
         peer_address=outcome.peer_address,
-        phases=_phases(outcome),
+        phases=phases_of(outcome.timings),
         total_us=outcome.timings.total_us,
         detail=outcome.detail,
         location=outcome.location,
@@ -106,15 +105,3 @@ def _test_body(event_id: str, owner_kind: OwnerKind) -> bytes:
             }
         )
     return msgspec.json.encode({"object": "whatsapp_business_account", "entry": []})
-
-
-def _phases(outcome: Outcome) -> list[Phase]:
-    timings: Timings = outcome.timings
-    named = (
-        ("dns", timings.dns_us),
-        ("connect", timings.connect_us),
-        ("tls", timings.tls_us),
-        ("first_byte", timings.first_byte_us),
-        ("body", timings.body_us),
-    )
-    return [Phase(name, microseconds) for name, microseconds in named if microseconds]
