@@ -98,6 +98,7 @@ class World:
             action="view-secret",
             run_id=uuid7(),
             file_path="none.js",
+            version="1.0.0",
             account_id="a00Kd4CH",
         )
 
