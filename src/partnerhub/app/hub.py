@@ -22,6 +22,8 @@ from partnerhub.dashboard.menu import MENU, screens
 from partnerhub.dashboard.sign_in import sign_in_routes
 from partnerhub.hosted import pages as hosted_pages
 from partnerhub.hosted.button import button_routes
+from partnerhub.hub_api.means import HubApi
+from partnerhub.hub_api.router import routers as hub_api_routers
 from partnerhub.identity.passwords import STANDARD, Passwords
 from partnerhub.identity.schemas import Hub
 from partnerhub.kit.crypto import Keyring
@@ -79,6 +81,7 @@ def create_hub(
         hosted_pages.router(),
         button_routes(),
         *partner_api_routers(),
+        *hub_api_routers(),
         *([gallery()] if settings.development else []),
     ]
     return build(
@@ -98,6 +101,7 @@ def create_hub(
             "outbound": outbound,
             "messaging": MessagingAddress(settings.gateway_url, settings.development),
             "metrics_access": Metrics(settings.metrics_token),
+            "hub_api": HubApi(keyring=keyring, outbound=outbound, allow_loopback=settings.development),
             "partner_api": PartnerApi(
                 keyring=keyring,
                 token_keys=token_keys,

@@ -121,6 +121,7 @@ API_SECURITY_OBJECT = API_SECURITY.but(crossed=_MISSING)
 """The same with `security`."""
 
 _PARTNER = "/api/v2/partners/{partner_id}"
+_HUB = "/api/hub/v1/partners/{partner_id}"
 _OLDER = "/v1/partners/{partner_id}"
 _CHANNEL = f"{_PARTNER}/channels/{{channel_id}}"
 _CONTROL = f"{_PARTNER}/clients/{{client_id}}/channels/{{channel_id}}/control"
@@ -238,6 +239,12 @@ HUB_ROWS: Mapping[str, Row] = {
     **{f"POST {prefix}{_TEMPLATES}": API_WRITE_OBJECT for prefix in (_PARTNER, _OLDER)},
     **{f"DELETE {prefix}{_TEMPLATES}/{{template_id}}": API_WRITE_OBJECT for prefix in (_PARTNER, _OLDER)},
     f"PATCH {_OLDER}{_TEMPLATES}/{{template_id}}": API_WRITE_OBJECT,
+    # the hub's own API
+    "GET /api/hub/v1/openapi.json": OPEN,
+    f"GET {_HUB}/settings": API_READ,
+    f"PATCH {_HUB}/settings": API_WRITE,
+    f"POST {_HUB}/webhook_url/test": API_WRITE,
+    f"POST {_HUB}/redirect_url/test": API_WRITE,
     # components, in development only
     **{
         f"GET /gallery{page}": OPEN
