@@ -16,7 +16,7 @@ from tests.browser import Look, Visit
 from tests.factories import MadeMember, MadePartner, make_partner
 from tests.hub_sample import Sample
 from tests.hub_stage import DELIVERIES, HOME, INTEGRATION, HubStage
-from tests.identity.people import PASSWORD
+from tests.identity.people import PASSWORD, last_code
 from tests.simulator import harness
 
 POPUP_WIDTH, POPUP_HEIGHT = 600, 920
@@ -99,9 +99,35 @@ async def _press(stage: HubStage, sample: Sample, page: Page) -> AsyncGenerator[
     await expect(page.get_by_text("The server failed with 500.")).to_be_visible()
     yield Stop("integration-test-failed", page)
     await address.fill("https://my_host.example:8443/hook")
-    await page.get_by_role("button", name="Save changes").click()
+    await page.locator("#addresses").get_by_role("button", name="Save changes").click()
     await expect(page.locator('[aria-invalid="true"]')).to_have_count(1)
     yield Stop("integration-error", page)
+    async for stop in _confirm(stage, sample, page):
+        yield stop
+
+
+async def _confirm(stage: HubStage, sample: Sample, page: Page) -> AsyncGenerator[Stop, None]:
+    """Replace the platform secret by a code, and look at the custom headers."""
+    await page.goto(stage.url + INTEGRATION)
+    await page.get_by_role("link", name="Regenerate platform secret").click()
+    dialog = page.get_by_role("dialog")
+    await dialog.get_by_role("button", name="Mail me a code").click()
+    code = dialog.get_by_label("Code from the mail")
+    await expect(code).to_be_focused()
+    await code.fill("000000")
+    await dialog.get_by_role("button", name="Generate platform secret").click()
+    await expect(dialog.get_by_text("This is not the code from the last mail.")).to_be_visible()
+    yield Stop("integration-code-wrong", page, is_whole=False)
+    await code.fill(await last_code(stage.database, sample.owner.email))
+    await dialog.get_by_role("button", name="Generate platform secret").click()
+    await expect(dialog.get_by_label("Platform secret", exact=True)).to_be_visible()
+    yield Stop("integration-secret", page, is_whole=False)
+    await dialog.get_by_role("link", name="Done").click()
+    await expect(page.get_by_text("Earlier secret")).to_be_visible()
+    yield Stop("integration-overlap", page)
+    await page.locator("#addresses").get_by_role("link", name="Edit").click()
+    await expect(dialog.get_by_label("Header name").first).to_be_visible()
+    yield Stop("integration-headers", page, is_whole=False)
 
 
 async def _newcomer(stage: HubStage) -> MadeMember:
