@@ -13,17 +13,15 @@ from partnerhub.dashboard import words
 from partnerhub.dashboard.forms import Form
 from partnerhub.dashboard.integration.page import PATH, Desk, Draft, Trial
 from partnerhub.identity.schemas import Hub
-from partnerhub.identity.services import record_change
-from partnerhub.kit.errors import Invalid
+from partnerhub.kit.errors import Invalid, TooMany
 from partnerhub.kit.http import HttpClient
 from partnerhub.partners.schemas import SettingsChange
+from partnerhub.partners.services import try_webhook_url
 from partnerhub.ui.frame import Tone
 from partnerhub.web.guards import requires
 from partnerhub.web.navigation import N_
 from partnerhub.web.pages import Page
-from partnerhub.webhooks import queries as webhook_queries
-from partnerhub.webhooks.schemas import OwnerKind, TestResult
-from partnerhub.webhooks.services import test_endpoint
+from partnerhub.webhooks.schemas import TestResult
 
 
 @dataclass(frozen=True)
@@ -60,9 +58,18 @@ async def test_webhook(
     error = "" if url else desk.page.say(N_("Write the URL first."))
     try:
         if url:
-            trial = _trial(desk.page, await _test(desk, outbound, url=url))
-    except Invalid as refused:
-        error = desk.page.say(refused.message)
+            result = await try_webhook_url(
+                desk.tenant.db,
+                outbound,
+                partner_id=desk.tenant.partner_id,
+                url=url,
+                actor=desk.tenant.actor,
+                keyring=desk.keyring,
+                allow_loopback=desk.messaging.allow_loopback,
+            )
+            trial = _trial(desk.page, result)
+    except (Invalid, TooMany) as refused:
+        error = " ".join(desk.page.wrong(refused).values()) or desk.page.explain(refused)
     status = 200 if trial else 422
     if desk.page.is_fragment:
         return desk.page.show(
@@ -74,38 +81,6 @@ async def test_webhook(
         )
     draft = Draft(asdict(data), {"webhook_url": error} if error else {})
     return desk.show(situation, draft=draft, trial=trial, status=status)
-
-
-async def _test(desk: Desk, outbound: HttpClient, *, url: str) -> TestResult:
-    """Call a URL as a delivery would, with the custom headers of the partner's webhook; audited."""
-    tenant, keyring = desk.tenant, desk.keyring
-    async with tenant.unit() as unit:
-        endpoint = await webhook_queries.find_endpoint(
-            unit, owner_kind=OwnerKind.PARTNER, owner_id=tenant.partner_id, keyring=keyring, reveal=True
-        )
-    result = await test_endpoint(
-        tenant.db,
-        outbound,
-        partner_id=tenant.partner_id,
-        owner_kind=OwnerKind.PARTNER,
-        url=url,
-        # What a firewall is waiting for is a secret: it goes to the host it was given for, and to no other.
-        headers=endpoint.headers if endpoint and endpoint.url == url else {},
-        keyring=keyring,
-        allow_loopback=desk.messaging.allow_loopback,
-    )
-    async with tenant.unit() as unit:
-        await record_change(
-            unit,
-            partner_id=tenant.partner_id,
-            actor=tenant.actor,
-            action="webhook.tested",
-            object_kind="partner",
-            object_id=tenant.partner_id,
-            before=None,
-            after={"url": url, "code": result.code, "status": result.status},
-        )
-    return result
 
 
 def _trial(page: Page, result: TestResult) -> Trial:

@@ -61,8 +61,7 @@ async def save_headers(desk: NamedDependency[Desk]) -> Response[Any]:
             await desk.change(SettingsChange(webhook_headers=wanted))
             return desk.page.go(PATH, toast=Toast(title=desk.page.say(N_("Headers saved"))))
     except Invalid as refused:
-        reasons = refused.fields.values() or [refused.message]
-        error = " ".join(desk.page.say(text) for text in reasons)
+        error = " ".join(desk.page.wrong(refused).values()) or desk.page.explain(refused)
     return _form(desk, {}, typed=dict(pairs), has_url=endpoint is not None, error=error)
 
 

@@ -128,7 +128,7 @@ class Desk:
         try:
             await self.change(change)
         except SettingsInvalid as error:
-            draft = Draft(values, {name: self.page.say(said) for name, said in error.fields.items()})
+            draft = Draft(values, self.page.wrong(error))
             return self.show(await self.read(), draft=draft, status=422)
         return self.page.go(
             PATH, toast=Toast(title=self.page.say(title), text=self.page.say(text) if text else "")
