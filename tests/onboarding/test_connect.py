@@ -9,11 +9,13 @@ from uuid import UUID
 
 import pytest
 from tests import factories
+from tests.factories import MadePartner
 from tests.identity.people import CHEAP, PASSWORD
 from tests.meta.conftest import client_of
 from tests.simulator import harness
 from tests.simulator.harness import Meta
 
+from partnerhub.identity.schemas import SYSTEM
 from partnerhub.kit.crypto import Keyring
 from partnerhub.kit.database import Database
 from partnerhub.kit.errors import HubError
@@ -24,6 +26,8 @@ from partnerhub.onboarding.entry import Entry
 from partnerhub.onboarding.errors import NumberTaken
 from partnerhub.onboarding.schemas import Run, SignupResult, Step
 from partnerhub.onboarding.services import Connector
+from partnerhub.partners.schemas import SettingsChange
+from partnerhub.partners.services import update_settings
 
 
 @pytest.fixture
@@ -46,9 +50,9 @@ async def connector(simulator: Meta, database: Database, keyring: Keyring) -> As
         )
 
 
-async def open_run(database: Database, *, email: str) -> Run:
+async def open_run(database: Database, *, email: str, partner: MadePartner | None = None) -> Run:
     """Open a partner's link and sign up."""
-    partner = await factories.make_partner(database)
+    partner = partner or await factories.make_partner(database)
     async with database.system() as unit:
         started = await onboarding.start_run(
             unit, partner_id=partner.id, entry=Entry(), browser_token="b" * 43
@@ -125,6 +129,83 @@ async def test_an_accounts_time_zone_comes_as_metas_number_and_is_kept_with_its_
     async with connector.db.system() as unit:
         rows = await unit.fetch_dicts("select timezone_id, time_zone from waba")
     assert rows == [{"timezone_id": number, "time_zone": kept}]
+
+
+async def test_the_region_of_a_number_is_the_partners_as_of_its_registration(
+    connector: Connector, simulator: Meta
+) -> None:
+    db, partner = connector.db, await factories.make_partner(connector.db)
+    chosen = (None, "DE", "US", "BR")
+    numbers = []
+
+    async def choose(region: str) -> None:
+        async with db.tenant(partner.id) as unit:
+            await update_settings(
+                unit,
+                partner_id=partner.id,
+                change=SettingsChange(data_localization_region=region),
+                actor=SYSTEM,
+                keyring=connector.keyring,
+            )
+
+    async def regions() -> list[tuple[str | None, str | None]]:
+        """Read each number's region as Meta has it and as we show it."""
+        async with db.system() as unit:
+            rows = await unit.fetch_dicts("select external_id, data_localization_region from channel")
+        ours = {row["external_id"]: row["data_localization_region"] for row in rows}
+        at_meta = [await simulator.admin("GET", f"/numbers/{number}") for number in numbers]
+        return [(told["data_localization_region"], ours[told["id"]]) for told in at_meta]
+
+    for index, region in enumerate(chosen):
+        if region:
+            await choose(region)
+        run = await open_run(db, email=f"client-{index}@acme.example", partner=partner)
+        result = await shared(simulator, f"+49 30 90182{index}")
+        assert (await connect(connector, run.id, result)).error_code is None
+        numbers.append(result.phone_number_id)
+    # US is Meta's default and is sent as no region; later choices leave earlier numbers alone.
+    kept = [(None, None), ("DE", "DE"), (None, "US"), ("BR", "BR")]
+    assert await regions() == kept
+
+    # Not even a number that its client shares once more follows the choice.
+    await choose("CH")
+    for index in range(len(chosen)):
+        await share_again(connector, simulator, partner, index)
+    assert await regions() == kept
+
+
+async def share_again(connector: Connector, simulator: Meta, partner: MadePartner, index: int) -> None:
+    """Let a client finish Embedded Signup with its number once more, in another browser."""
+    db, token = connector.db, f"{index}" * 43
+    async with db.system() as unit:
+        started = await onboarding.start_run(unit, partner_id=partner.id, entry=Entry(), browser_token=token)
+    run = await onboarding.sign_in_client(
+        db,
+        run_id=started.run_id,
+        browser_token=token,
+        email=f"client-{index}@acme.example",
+        password=PASSWORD,
+        ip="192.0.2.1",
+        user_agent="test",
+        passwords=CHEAP,
+    )
+    if run.step is not Step.CONNECT:
+        run = await onboarding.go_back_to_connect(db, run_id=run.id, browser_token=token)
+    async with db.system() as unit:
+        rows = await unit.fetch_dicts(
+            "select w.external_id as waba, w.fb_business_id as business, c.external_id as number"
+            " from channel c join waba w on w.id = c.waba_id where c.client_id = %s",
+            (run.client_id,),
+        )
+    result = await shared(
+        simulator,
+        f"+49 30 90182{index}",
+        waba={"id": rows[0]["waba"]},
+        business={"id": rows[0]["business"]},
+    )
+    assert result.phone_number_id == rows[0]["number"]
+    after = await onboarding.complete_signup(connector, run_id=run.id, browser_token=token, result=result)
+    assert after.error_code is None
 
 
 async def test_a_number_of_another_partners_client_stays_theirs(

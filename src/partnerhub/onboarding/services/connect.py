@@ -258,7 +258,10 @@ async def _register(connector: Connector, run: Run, partner: Partner, actor: Act
     await _advance(connector, channel, Stage.READY, actor)
     # A number that the WhatsApp Business app still uses is registered there already.
     if not channel.is_on_biz_app:
-        region = partner.data_localization_region
+        # Meta moves no data: a number that was registered keeps its region, whatever the partner chose since.
+        region, is_new = channel.data_localization_region, channel.stage not in {Stage.RUNNING, Stage.LIVE}
+        if region is None and is_new:
+            region = partner.data_localization_region
         chosen = pin or kept_pin or f"{secrets.randbelow(1_000_000):06d}"
         # Kept before the call: a PIN that Meta took and we forgot would lock the number's owner out.
         sealed = connector.keyring.seal(chosen.encode(), place=connector.place_of_pin(channel.id))
