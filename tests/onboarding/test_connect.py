@@ -136,7 +136,7 @@ async def test_the_region_of_a_number_is_the_partners_as_of_its_registration(
 ) -> None:
     db, partner = connector.db, await factories.make_partner(connector.db)
     chosen = (None, "DE", "US", "BR")
-    numbers = []
+    numbers: list[str | None] = []
 
     async def choose(region: str) -> None:
         async with db.tenant(partner.id) as unit:
