@@ -104,6 +104,8 @@ async def test_what_a_killed_sender_held_goes_out_again_within_thirty_seconds(
     )
     assert last - killed_at < 30
     await until_states(database, delivered=stored)
+    # A batch may have been committed that its process had no time to tell.
+    arrived = [got.body for got in here.got]
     assert len(set(arrived)) == stored
     # Only what was under way, or arrived and not yet written, may come twice: never more than was in hand.
     assert len(arrived) - len(set(arrived)) <= 2 * (32 + 64)

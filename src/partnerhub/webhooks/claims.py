@@ -111,6 +111,7 @@ class FactsRow:
     probe_failures: int
     key_ids: list[UUID]
     secrets: list[bytes]
+    ends: list[datetime | None]
 
 
 Tuples = AsyncCursor[tuple[Any, ...]]  # Any: columns differ per statement
@@ -265,7 +266,7 @@ def _open(row: FactsRow, keyring: Keyring) -> Facts:
         url=row.url,
         origin=origin_of(row.url),
         headers=tuple(plain_headers(headers)),
-        keys=tuple(keys),
+        keys=tuple(zip(keys, row.ends, strict=True)),
         enabled=row.enabled,
         breaker=Breaker(row.breaker),
         probe_failures=row.probe_failures,

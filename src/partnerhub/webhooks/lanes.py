@@ -28,14 +28,17 @@ _CALM_AFTER = 4
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of an endpoint; `exists` is False once it was removed."""
+    """What is known of an endpoint; `exists` is False once it was removed.
+
+    `keys` are the partner's signing keys, newest first, each with the time of its end.
+    """
 
     exists: bool
     partner_id: str = ""
     url: str = ""
     origin: str = ""
     headers: tuple[tuple[str, str], ...] = ()
-    keys: tuple[bytes, ...] = ()
+    keys: tuple[tuple[bytes, datetime | None], ...] = ()
     enabled: bool = False
     breaker: Breaker = Breaker.CLOSED
     probe_failures: int = 0
@@ -44,6 +47,10 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     def takes(self) -> bool:
         """Say whether deliveries go out to it as usual."""
         return self.exists and self.enabled and self.breaker is not Breaker.OPEN
+
+    def keys_at(self, at: datetime) -> list[bytes]:
+        """Return the keys that sign then: an overlap ends on time, however old these facts are."""
+        return [key for key, end in self.keys if end is None or end > at]
 
 
 _NOTHING_KNOWN = Facts(exists=False)

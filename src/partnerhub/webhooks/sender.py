@@ -196,14 +196,14 @@ class Sender:
             self._begin(job)
 
     def _begin(self, job: Job) -> None:
-        facts, work = job.facts, job.work
+        facts, work, now = job.facts, job.work, clock_now()
         job.started_at = moments.new()[1]
         try:
             future = self._http.start(
                 "POST",
                 facts.url,
                 headers=(
-                    *signature_headers(facts.keys, work.body, event_id=work.event_id, at=clock_now()),
+                    *signature_headers(facts.keys_at(now), work.body, event_id=work.event_id, at=now),
                     *facts.headers,
                 ),
                 body=work.body,

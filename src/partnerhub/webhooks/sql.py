@@ -297,7 +297,11 @@ select endpoint.id, endpoint.partner_id, endpoint.url, endpoint.headers_sealed, 
        array(select signing_key.secret_sealed from signing_key
              where signing_key.partner_id = endpoint.partner_id
                and (retires_at is null or retires_at > now())
-             order by created_at desc, id desc) as secrets
+             order by created_at desc, id desc) as secrets,
+       array(select signing_key.retires_at from signing_key
+             where signing_key.partner_id = endpoint.partner_id
+               and (retires_at is null or retires_at > now())
+             order by created_at desc, id desc) as ends
 from endpoint where endpoint.id = any (%(ids)b::uuid[])
 """
 
