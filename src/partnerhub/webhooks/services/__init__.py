@@ -1,5 +1,6 @@
 """What others may ask of the delivery engine, one file per subject."""
 
+from partnerhub.webhooks.services.checking import check_pasted
 from partnerhub.webhooks.services.endpoints import (
     add_signing_key,
     disable_endpoint,
@@ -17,6 +18,7 @@ __all__ = [
     "Room",
     "accept_bodies",
     "add_signing_key",
+    "check_pasted",
     "disable_endpoint",
     "enable_endpoint",
     "publish",
