@@ -121,6 +121,18 @@ async def test_codes_are_sent_only_so_often_and_the_last_one_still_works(databas
         assert await send(database, user, CodePurpose.VIEW_SECRET)
 
 
+async def test_a_person_gets_thirty_codes_an_hour_whatever_they_are_for(database: Database) -> None:
+    user = await make_user(database)
+    with clock.set_to(datetime(2026, 11, 20, 12, tzinfo=UTC)):
+        for purpose in list(CodePurpose)[:6]:
+            for _ in range(5):
+                await services.request_code(database, user_id=user.id, purpose=purpose)
+        with pytest.raises(CodeLimited):
+            await send(database, user, list(CodePurpose)[6])
+    with clock.set_to(datetime(2026, 11, 20, 13, 0, 1, tzinfo=UTC)):
+        assert await send(database, user, list(CodePurpose)[6])
+
+
 async def test_a_code_leaves_with_the_commit_or_not_at_all(database: Database) -> None:
     user = await make_user(database)
 
