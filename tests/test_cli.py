@@ -231,12 +231,34 @@ def test_rates_are_imported_whole_or_not_at_all(database_url: str, tmp_path: Pat
     assert "0 changed, 2 as before." in again.out
     wrong = command("rates", "import", str(broken), url=database_url)
     assert (wrong.code, wrong.out) == (1, "")
-    assert "(rates_refused)" in wrong.err
+    assert wrong.err.startswith("2 lines cannot be taken; nothing was imported. (rates_refused)")
     assert "line 3:" in wrong.err
     assert "line 4:" in wrong.err
     assert rows(database_url, "select micros from rate order by 1") == [(77_300,), (136_500,)]
+    broken.write_text(f"{header}2026-10-01,EUR,France,utility,cheap\n")
+    wrong = command("rates", "import", str(broken), url=database_url)
+    assert wrong.err.startswith("1 line cannot be taken; nothing was imported. (rates_refused)")
+    broken.write_text(f"{header}2026-10-01,EUR,Atlantis,utility,0.01\n")
+    wrong = command("rates", "import", str(broken), url=database_url)
+    assert wrong.err.startswith("1 line names an unknown market; nothing was imported. (rates_refused)")
     missing = command("rates", "import", str(tmp_path / "none.csv"), url=database_url)
     assert missing.code == 2
+
+
+def test_a_card_without_dates_holds_from_the_day_that_is_named(database_url: str, tmp_path: Path) -> None:
+    markets, card = tmp_path / "markets.csv", tmp_path / "card.csv"
+    markets.write_text("prefix,market,country\n49,Germany,DE\n")
+    card.write_text("Market,Currency,Marketing,Utility\nGermany,EUR,0.1131,0.0456\n")
+    since = ("--since", "2026-10-01")
+    assert command("rates", "import", "--markets", *since, str(markets), url=database_url).code == 0
+    undated = command("rates", "import", str(card), url=database_url)
+    assert (undated.code, "name one for the whole file (since)" in undated.err) == (1, True)
+    done = command("rates", "import", *since, str(card), url=database_url)
+    assert "line 2: EUR Germany marketing from 2026-10-01: none → 0.1131" in done.out
+    held = rows(database_url, "select distinct lower(valid)::text from rate")
+    assert held == [("2026-10-01",)]
+    wrong = command("rates", "import", "--since", "October", str(card), url=database_url)
+    assert wrong.code == 2
 
 
 def test_a_database_is_migrated_from_nothing_and_again_without_harm() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +26,14 @@ def import_rates(
     *,
     markets: Annotated[bool, typer.Option("--markets", help="The file maps prefixes to markets.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
+    since: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d"],
+            metavar="DATE",
+            help="The day from which it holds, for a file without a column of dates: 2026-10-01.",
+        ),
+    ] = None,
     currency: Annotated[str | None, typer.Option(help="For a file without a currency column.")] = None,
     data_dir: DataDir = None,
 ) -> None:
@@ -32,10 +41,11 @@ def import_rates(
 
     async def work() -> None:
         content = await asyncio.to_thread(file.read_bytes)
+        day = since.date() if since else None
         async with opened(data_dir) as database, database.system() as unit:
             if markets:
                 result = await ledger.import_markets(
-                    unit, content=content, source=file.name, actor=ACTOR, dry_run=dry_run
+                    unit, content=content, source=file.name, actor=ACTOR, since=day, dry_run=dry_run
                 )
             else:
                 result = await ledger.import_rates(
@@ -43,6 +53,7 @@ def import_rates(
                     content=content,
                     source=file.name,
                     actor=ACTOR,
+                    since=day,
                     currency=currency,
                     dry_run=dry_run,
                 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from partnerhub.kit.errors import Conflict, Invalid, Unavailable
 
 
@@ -33,3 +35,11 @@ class RatesRefused(Invalid):
     """The price file cannot be taken; nothing of it was written. `fields` maps `line N` to what is wrong."""
 
     code = "rates_refused"
+
+    @classmethod
+    def of_lines(
+        cls, faults: Mapping[str, str], *, one: str = "cannot be taken", many: str = "cannot be taken"
+    ) -> RatesRefused:
+        """Return the error of a file's faulty lines; `one` and `many` end the sentence about them."""
+        told = f"1 line {one}" if len(faults) == 1 else f"{len(faults)} lines {many}"
+        return cls(f"{told}; nothing was imported.", fields=faults)

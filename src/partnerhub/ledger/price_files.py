@@ -195,7 +195,7 @@ def _date(cells: Mapping[str, str], fallback: date | None) -> date:
     text = _first(cells, _DATE_NAMES)
     if not text:
         if fallback is None:
-            raise _Fault("no effective date; name one for the whole file")
+            raise _Fault("no effective date; name one for the whole file (since)")
         return fallback
     try:
         return date.fromisoformat(text)
@@ -207,7 +207,7 @@ def _currency(cells: Mapping[str, str], fallback: str | None) -> str:
     text = cells.get("currency", "")
     code = _SIGNS.get(text) or text.upper() or (fallback or "")
     if not code:
-        raise _Fault("no currency; name one for the whole file")
+        raise _Fault("no currency; name one for the whole file (currency)")
     if not re.fullmatch(r"[A-Z]{3}", code):
         raise _Fault(f"“{code}” is not a currency")
     return code
@@ -254,6 +254,6 @@ def _refuse(
             faults[f"line {row.line}"] = f"overlaps line {first[what]}"
         first.setdefault(what, row.line)
     if faults:
-        raise RatesRefused(f"{len(faults)} lines cannot be taken; nothing was imported.", fields=faults)
+        raise RatesRefused.of_lines(faults)
     if not lines:
         raise RatesRefused("The file has no prices.")

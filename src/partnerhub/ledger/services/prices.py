@@ -206,7 +206,7 @@ def _with_known_markets(lines: Sequence[RateLine], known: Mapping[str, str]) -> 
         if _plain(line.market) not in known
     }
     if faults:
-        raise RatesRefused(f"{len(faults)} lines name unknown markets; nothing was imported.", fields=faults)
+        raise RatesRefused.of_lines(faults, one="names an unknown market", many="name unknown markets")
     return [replace(line, market=known[_plain(line.market)]) for line in lines]
 
 
@@ -247,7 +247,7 @@ def _plans(stored: Iterable[tuple[K, Span[V]]], new: Iterable[tuple[K, Span[V]]]
     plans = {key: plan(before[key], spans) for key, spans in after.items()}
     faults = {f"line {line}": fault for made in plans.values() for line, fault in made.faults}
     if faults:
-        raise RatesRefused(f"{len(faults)} lines cannot be taken; nothing was imported.", fields=faults)
+        raise RatesRefused.of_lines(faults)
     return plans
 
 
