@@ -123,7 +123,7 @@ async def _confirm(stage: HubStage, sample: Sample, page: Page) -> AsyncGenerato
     await expect(dialog.get_by_label("Platform secret", exact=True)).to_be_visible()
     yield Stop("integration-secret", page, is_whole=False)
     await dialog.get_by_role("link", name="Done").click()
-    await expect(page.get_by_text("Earlier secret")).to_be_visible()
+    await expect(page.get_by_text("Earlier secret").first).to_be_visible()
     yield Stop("integration-overlap", page)
     await page.locator("#addresses").get_by_role("link", name="Edit").click()
     await expect(dialog.get_by_label("Header name").first).to_be_visible()
@@ -204,7 +204,8 @@ async def _connect(stage: HubStage, opened: Visit, number: str) -> AsyncGenerato
     await page.reload()
     # An answer without content leaves the page standing where a person waits.
     await page.route("**/signup", lambda route: route.fulfill(status=204))
-    await report(page, made)
+    async with page.expect_response("**/signup"):
+        await report(page, made)
     await expect(page.get_by_role("heading", name="Connecting your number")).to_be_visible()
     yield Stop("popup-working", page)
     await page.unroute("**/signup")
