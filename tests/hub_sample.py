@@ -53,6 +53,14 @@ _NUMBERS = (
     ("Juniper Hotels Milano", "Juniper Hotels", "390255500011", "live", "TIER_2K", "GREEN"),
     ("Kestrel Parcel", "Kestrel Parcel", "4930555100012", "live", "TIER_UNLIMITED", "GREEN"),
     ("Lumen Energy", "Lumen Energy", "5491155500013", "created", None, None),
+    (
+        "Nordwestdeutsche Rückversicherungs-Aktiengesellschaft",
+        "whatsapp.operations@nordwestdeutsche-rueckversicherung.example",
+        "4930555100015",
+        "live",
+        "TIER_2K",
+        "GREEN",
+    ),
     ("Maple Bank", "Maple Bank", "525555500014", "live", "TIER_1K", "GREEN"),
 )
 _WORDS = {

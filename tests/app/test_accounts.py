@@ -7,11 +7,15 @@ from datetime import timedelta
 from urllib.parse import quote
 
 import pytest
+from playwright.async_api import Browser as ChromiumBrowser
+from playwright.async_api import expect
 
 from partnerhub.kit import clock
 from partnerhub.kit.crypto import fingerprint
 from tests import factories
+from tests.browser import Look
 from tests.factories import MadeChannel, MadeMember, MadePartner
+from tests.hub_sample import make_sample
 from tests.hub_stage import HOME, HubStage
 from tests.plain_browser import Browser, Visit
 
@@ -204,3 +208,17 @@ async def test_a_key_that_may_not_be_is_refused_with_its_reason(stage: HubStage)
             assert code in page.words
             assert page.headers["x-request-id"] in page.words
             assert 'id="new-key"' not in page.text
+
+
+async def test_a_phone_shows_what_is_wrong_and_nothing_of_what_is_right(
+    stage: HubStage, browser: ChromiumBrowser
+) -> None:
+    sample = await make_sample(stage)
+    async with stage.visit(browser, HOME, member=sample.owner, look=Look("light", 390)) as opened:
+        ill = opened.page.get_by_role("row").filter(has_text="Grove Mobility")
+        for words in ("Webhook", "Not answering", "Quality", "Low"):
+            await expect(ill.get_by_text(words, exact=True)).to_be_visible()
+        well = opened.page.get_by_role("row").filter(has_text="Birch Clinics")
+        await expect(well.get_by_text("Live", exact=True)).to_be_visible()
+        for words in ("Delivering", "High"):
+            await expect(well.get_by_text(words, exact=True)).to_be_hidden()
