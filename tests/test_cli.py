@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 import os
 import re
 import signal
+import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +23,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from partnerhub.app import callback
 from partnerhub.demo.installation import free_port
@@ -271,6 +275,73 @@ def test_a_database_is_migrated_from_nothing_and_again_without_harm() -> None:
     assert rows(url, "select id from partner") == [(partner_id,)]
 
 
+def test_an_administrator_is_told_only_what_is_still_missing() -> None:
+    url = new_database("cli_roles")
+    login = sql.Identifier("hub_without_rights")
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(sql.SQL("drop role if exists {}").format(login))
+        connection.execute(sql.SQL("create role {} login password 'only-on-loopback'").format(login))
+    poor = url.replace("hub_test:", "hub_without_rights:")
+    done = command("migrate", url=poor)
+    assert (done.code, done.out, "(roles_missing)" in done.err) == (1, "", True)
+    assert "create role" not in done.err, "the roles are there already, by another installation"
+    assert done.err.count('to "hub_without_rights" with inherit') == 4
+    assert 'grant create on database "cli_roles" to hub_owner' in done.err
+
+
+@contextmanager
+def old_server(version: str) -> Iterator[int]:
+    """Greet like a PostgreSQL of the version, as far as a client looks before it asks anything."""
+
+    def said(kind: bytes, body: bytes) -> bytes:
+        return kind + (len(body) + 4).to_bytes(4, "big") + body
+
+    def greet() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                with connection:
+                    while int.from_bytes(connection.recv(8)[4:], "big") != 196_608:
+                        connection.sendall(b"N")  # neither TLS nor GSS
+                    connection.recv(4096)
+                    about = {"server_version": version, "client_encoding": "UTF8"}
+                    parts = [said(b"S", f"{key}\0{value}\0".encode()) for key, value in about.items()]
+                    connection.sendall(said(b"R", bytes(4)) + b"".join(parts) + said(b"Z", b"I"))
+                    connection.recv(4096)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=greet, daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join(timeout=10)
+
+
+def test_an_older_postgresql_is_refused_before_anything_is_asked() -> None:
+    with old_server("15.12 (Debian 15.12-0+deb12u2)") as port:
+        done = command("migrate", url=f"postgresql://hub:only-on-loopback@127.0.0.1:{port}/hub")
+    assert (done.code, done.out) == (1, "")
+    words = "The database is PostgreSQL 15: PostgreSQL 16 or newer is needed. (database_too_old)"
+    assert done.err == words
+
+
+def test_a_reader_that_leaves_early_ends_nothing(database_url: str) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "partnerhub.cli", "doctor"],
+        env=environment(database_url, **SECRETS),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        while "database_schema" not in process.stdout.readline():
+            assert process.poll() is None
+        process.stdout.close()  # as `| head` does
+        said = process.stderr.read()
+    assert (process.returncode, said) == (1, ""), "1 is what the checks came to"
+
+
 def test_every_wrong_setting_is_listed_at_once_by_every_command() -> None:
     environ = {
         **environment("postgresql://hub:only-on-loopback@h/d", **SECRETS, hub_port="99999"),
@@ -320,15 +391,14 @@ def test_keys_are_made_and_rotated(database_url: str) -> None:
     asyncio.run(seal())
     both = environment(database_url, **SECRETS, secret_keys=f"{OTHER_KEY},{SECRET_KEYS}")
     done = command("keys", "rotate", environ=both)
-    assert (done.code, done.out) == (0, "1 values are under the newest key now.")
-    assert command("keys", "rotate", environ=both).out == "0 values are under the newest key now."
+    assert (done.code, done.out) == (0, "1 value is under the newest key now.")
+    again = command("keys", "rotate", environ=both)
+    assert (again.code, again.out) == (0, "Nothing to do: everything is under the newest key already.")
     # With the wrong ring nothing opens, nothing is changed, and it is said.
     done = command("keys", "rotate", url=database_url)
-    assert (done.code, "(seal_broken)" in done.err, "signing_key.secret_sealed" in done.err) == (
-        1,
-        True,
-        True,
-    )
+    assert (done.code, done.out) == (1, "Nothing was sealed anew.")
+    assert "signing_key.secret_sealed" in done.err
+    assert done.err.endswith("1 value does not open and stays as it is (seal_broken)")
     assert command("keys", "rotate", environ=both).code == 0
 
 

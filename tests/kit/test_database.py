@@ -7,13 +7,24 @@ import pytest
 
 from partnerhub.kit import jobs
 from partnerhub.kit.boundary import NetworkInsideTransaction, refuse_network
-from partnerhub.kit.database import Database
+from partnerhub.kit.database import Database, DatabaseTooOld, check_version
 
 
 async def _make_partners(database: Database) -> None:
     async with database.system() as unit:
         for name in ("onePA", "twoPA"):
             await unit.execute("insert into partner (id, brand_name) values (%s, 'Acme')", (name,))
+
+
+@pytest.mark.parametrize("number", [90_624, 150_012, 159_999])
+def test_an_older_server_is_refused_by_its_number(number: int) -> None:
+    with pytest.raises(DatabaseTooOld, match=f"PostgreSQL {number // 10_000}: PostgreSQL 16 or newer"):
+        check_version(number)
+
+
+@pytest.mark.parametrize("number", [160_000, 160_004, 180_004])
+def test_a_newer_server_is_taken_by_its_number(number: int) -> None:
+    check_version(number)
 
 
 async def test_a_tenant_sees_its_own_rows_only(database: Database) -> None:

@@ -18,6 +18,7 @@ import uvloop
 
 from partnerhub import settings as settings_module
 from partnerhub.kit import logs
+from partnerhub.kit.database import DatabaseTooOld
 from partnerhub.settings import Settings
 
 Application = Callable[..., Awaitable[None]]
@@ -74,10 +75,13 @@ async def run_application(application: Application, *, host: str, port: int) -> 
 
 
 def run_process(service: str, main: Callable[[Settings], Coroutine[Any, Any, None]]) -> None:
-    """Read the settings, set up logs and run a service; every wrong setting is listed on the way out."""
+    """Read the settings, set up logs and run a service; what is wrong with them is told on the way out."""
     try:
         settings = settings_module.load()
     except settings_module.SettingsWrong as error:
         sys.exit("\n".join(error.problems))
     logs.configure(process=service, level=settings.log_level, readable=settings.readable_logs)
-    uvloop.run(main(settings))
+    try:
+        uvloop.run(main(settings))
+    except DatabaseTooOld as error:
+        sys.exit(f"{error.message} ({error.code})")

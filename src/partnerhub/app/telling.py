@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +13,20 @@ from rich.console import Console
 from partnerhub.kit.errors import HubError
 from partnerhub.settings import SettingsWrong
 
-console = Console(highlight=False, soft_wrap=True)
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+class _Terminal(Console):
+    """Ends quietly where the reader has left, as in `partnerhub doctor | head`: the work itself goes on."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        # What is buffered still has to go somewhere when the interpreter ends.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.file.fileno())
+        os.close(nowhere)
+
+
+console = _Terminal(highlight=False, soft_wrap=True)
+errors = _Terminal(stderr=True, highlight=False, soft_wrap=True)
 
 
 @contextmanager

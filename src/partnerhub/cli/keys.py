@@ -27,12 +27,31 @@ def rotate_keys(data_dir: DataDir = None) -> None:
     """Seal everything that older keys sealed with the newest; may be broken off and repeated."""
     with located(data_dir) as place:
         done = asyncio.run(_rotate(place.database_url, Keyring.from_text(place.secret_keys)))
-    console.print(f"{done.resealed} values are under the newest key now.")
+    console.print(_words(done))
     for name in done.broken:
         errors.print(f"  {name}: no key of the ring opens it", markup=False)
     if done.broken:
-        errors.print(f"{len(done.broken)} values do not open and stay as they are (seal_broken)")
+        count = len(done.broken)
+        told = (
+            "1 value does not open and stays as it is"
+            if count == 1
+            else (f"{count} values do not open and stay as they are")
+        )
+        errors.print(f"{told} (seal_broken)")
         raise typer.Exit(1)
+
+
+def _words(done: sealed.Rotation) -> str:
+    """Say what a rotation did."""
+    match done.resealed:
+        case 0 if done.broken:
+            return "Nothing was sealed anew."
+        case 0:
+            return "Nothing to do: everything is under the newest key already."
+        case 1:
+            return "1 value is under the newest key now."
+        case count:
+            return f"{count} values are under the newest key now."
 
 
 async def _rotate(url: str, keyring: Keyring) -> sealed.Rotation:

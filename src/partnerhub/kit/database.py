@@ -20,19 +20,38 @@ from psycopg import AsyncConnection, sql
 from psycopg.rows import class_row, dict_row, tuple_row
 
 from partnerhub.kit.boundary import in_transaction
-from partnerhub.kit.errors import Unavailable
+from partnerhub.kit.errors import HubError, Unavailable
 
 Params = Sequence[object] | Mapping[str, object]
 Query = LiteralString | sql.Composed | sql.SQL
 T = TypeVar("T")
 
 SEARCH_PATH = "public, jobs"
+OLDEST_SERVER = 16
 
 
 class DatabaseAway(Unavailable):
     """The database does not answer; unless it left during the commit itself, nothing was written."""
 
     code = "database_away"
+
+
+class DatabaseTooOld(HubError):
+    """The database is a PostgreSQL that is too old for this release; nothing was changed."""
+
+    code = "database_too_old"
+    status = 503
+
+
+def check_version(number: int) -> None:
+    """Look whether a server's version, as `server_version_num` has it (160004), is new enough.
+
+    Raises: DatabaseTooOld.
+    """
+    if number < OLDEST_SERVER * 10_000:
+        raise DatabaseTooOld(
+            f"The database is PostgreSQL {number // 10_000}: PostgreSQL {OLDEST_SERVER} or newer is needed."
+        )
 
 
 @dataclass(frozen=True)
@@ -104,11 +123,18 @@ class Database:
         )
 
     async def open(self) -> None:
-        """Connect. Raises: DatabaseAway."""
+        """Connect. Raises: DatabaseAway, DatabaseTooOld."""
         try:
             await self.pool.open(wait=True, timeout=15)
+            async with self.pool.connection() as connection:
+                version = connection.info.server_version
         except psycopg_pool.PoolTimeout as error:
             raise DatabaseAway("The database does not answer.") from error
+        try:
+            check_version(version)
+        except DatabaseTooOld:
+            await self.pool.close()
+            raise
 
     async def close(self) -> None:
         """Give every connection back and close it."""

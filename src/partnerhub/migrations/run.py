@@ -23,7 +23,7 @@ def _config(url: str) -> Config:
 def upgrade(url: str) -> None:
     """Create the roles where they are missing and run every new migration.
 
-    Raises: RolesMissing.
+    Raises: DatabaseTooOld, RolesMissing.
     """
     roles.ensure(url)
     command.upgrade(_config(url), "head")

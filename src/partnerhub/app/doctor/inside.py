@@ -13,14 +13,13 @@ from partnerhub.app.doctor.findings import Finding, Level, failed, ok, some, war
 from partnerhub.app.maintenance import as_owner
 from partnerhub.kit import clock
 from partnerhub.kit.crypto import Keyring
-from partnerhub.kit.database import Database
+from partnerhub.kit.database import Database, DatabaseTooOld, check_version
 from partnerhub.ledger.queries import check_books
 from partnerhub.migrations import roles
 from partnerhub.migrations import run as migrations
 
 Connection = psycopg.AsyncConnection[tuple[object, ...]]
 
-OLDEST_SERVER = 16
 DAYS_AHEAD = 3
 # A worker tells every 10 seconds that it lives.
 _WORKER_SILENT = timedelta(seconds=45)
@@ -54,12 +53,13 @@ async def look_at_server(url: str) -> Server:
 
 async def _server(connection: Connection) -> AsyncIterator[Finding]:
     """Go from what everything needs to what needs it, and stop where the next cannot be asked."""
-    version = connection.info.server_version // 10_000
-    if version < OLDEST_SERVER:
-        words = f"PostgreSQL {version} is too old: {OLDEST_SERVER} or newer is needed."
-        yield failed("database_version", words)
+    number = connection.info.server_version
+    try:
+        check_version(number)
+    except DatabaseTooOld as error:
+        yield failed("database_version", error.message)
         return
-    yield ok("database_version", f"PostgreSQL {version}.")
+    yield ok("database_version", f"PostgreSQL {number // 10_000}.")
     yield await _clock(connection)
     taken = await _roles(connection)
     yield taken
