@@ -153,6 +153,7 @@ def settings_for(hub_url: str, meta: Meta, **changes: Any) -> Settings:  # Any: 
         "meta_graph_url": meta.url,
         "meta_sdk_url": f"{meta.url}/en_US/sdk.js",
         "meta_dialog_origins": (meta.url,),
+        "onboarding_without_payment_method": True,
     }
     return replace(ANY_SETTINGS, **{**values, **changes})
 

@@ -13,10 +13,11 @@ from typing import Any
 from playwright.async_api import Browser, Page, expect
 
 from tests.browser import Look, Visit
-from tests.factories import MadeMember, MadePartner, make_partner
+from tests.factories import MadeMember, MadePartner, MadeWaba, make_channel, make_partner
 from tests.hub_sample import Sample
 from tests.hub_stage import DELIVERIES, HOME, INTEGRATION, HubStage
 from tests.identity.people import PASSWORD, last_code
+from tests.ledger.stock import stock_prices
 from tests.simulator import harness
 
 POPUP_WIDTH, POPUP_HEIGHT = 600, 920
@@ -177,6 +178,13 @@ async def tour_popup(
         await page.get_by_role("button", name="Sign in").click()
         await expect(page.get_by_role("heading", name="Numbers you have already")).to_be_visible()
         yield Stop("popup-connect-known", page)
+        await _let_clients_add(stage, partner, allowed=False)
+        await page.reload()
+        await expect(page.get_by_role("heading", name="No further number here")).to_be_visible()
+        yield Stop("popup-may-not-add", page)
+        await _let_clients_add(stage, partner, allowed=True)
+        async for stop in _pay_directly(stage, opened, look):
+            yield stop
         await page.goto(f"{stage.url}/dashboard/app/nobodyPA")
         yield Stop("popup-stopped", page)
 
@@ -224,6 +232,62 @@ async def _connect(stage: HubStage, opened: Visit, number: str) -> AsyncGenerato
     await enter_pin(stage, page, PIN, button="Try again")
     await expect(page.get_by_role("heading", name="Your number is connected")).to_be_visible()
     yield Stop("popup-done", page)
+    await page.unroute("**/finish")
+
+
+async def _let_clients_add(stage: HubStage, partner: MadePartner, *, allowed: bool) -> None:
+    async with stage.database.system() as unit:
+        await unit.execute(
+            "update partner set allow_client_to_add_phone_no = %s where id = %s", (allowed, partner.id)
+        )
+
+
+async def _pay_directly(stage: HubStage, opened: Visit, look: Look) -> AsyncGenerator[Stop, None]:
+    """Pass what only Direct-Paid clients see: prices, the question for permission, what is shared."""
+    page, email = opened.page, f"desk-{look}@harbour.example"
+    await stock_prices(stage.database)
+    partner = await make_partner(
+        stage.database,
+        brand_name="Lighthouse Messaging",
+        payment_model="direct_paid",
+        redirect_url=stage.receiver.url("/connected"),
+    )
+    await page.goto(f"{stage.url}/dashboard/app/{partner.id}?plan_selection=premium")
+    await sign_up(page, email=email, company="Harbour Clinic")
+    await expect(page.get_by_role("heading", name="Prices and terms")).to_be_visible()
+    yield Stop("popup-prices", page)
+    await page.get_by_label("I accept the price list").check()
+    await page.get_by_role("button", name="Accept and go on").click()
+    await expect(page.get_by_role("button", name="Continue with Facebook")).to_be_enabled()
+    yield Stop("popup-connect-direct", page)
+    number = {"phone_number": f"+49 30 5553 {sum(map(ord, str(look))):04d}", "display_name": "Harbour Clinic"}
+    made = await stage.meta.admin("POST", "/signups", {"app_id": harness.APP_ID, "number": number})
+    await report(page, made)
+    await expect(
+        page.get_by_role("heading", name="May Lighthouse Messaging use your number?")
+    ).to_be_visible()
+    yield Stop("popup-permission", page)
+    # The way back to the partner is looked at here, not taken.
+    await page.route("**/finish", lambda route: route.fulfill(status=204))
+    await page.get_by_role("button", name="Not now").click()
+    await expect(page.get_by_text("may not use it before you allow that")).to_be_visible()
+    yield Stop("popup-done-not-shared", page)
+    async with stage.database.system() as unit:
+        (waba,) = await unit.fetch_all(
+            MadeWaba,
+            "select id, partner_id, client_id, external_id from waba where partner_id = %s",
+            (partner.id,),
+        )
+    await make_channel(stage.database, waba=waba, phone_name="Harbour Clinic Travel Medicine")
+    await page.goto(f"{stage.url}/dashboard/app/{partner.id}/permissions?next=login&email={email}")
+    await page.get_by_label("Password").fill(PASSWORD)
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.get_by_role("heading", name="What Lighthouse Messaging may use")).to_be_visible()
+    yield Stop("popup-permissions", page)
+    await page.get_by_label("Harbour Clinic Travel Medicine").uncheck()
+    await page.get_by_role("button", name="Save and go back").click()
+    await expect(page.get_by_role("heading", name="Your choice is saved")).to_be_visible()
+    yield Stop("popup-done-withdrawn", page)
     await page.unroute("**/finish")
 
 

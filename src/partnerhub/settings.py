@@ -214,6 +214,16 @@ class Settings:
     block_free_at_zero: bool = _setting(
         False, help="Refuse free messages too when the balance is zero or less.", read=_flag
     )
+    onboarding_without_payment_method: bool = _setting(
+        False,
+        help="Let Direct-Paid clients connect a number while no payment provider is set.",
+        read=_flag,
+    )
+    partner_paid_withdrawal: bool = _setting(
+        False,
+        help="Let clients of Partner-Paid partners withdraw a permission by themselves in the popup.",
+        read=_flag,
+    )
     io_signature_age_seconds: int = _setting(
         300, help="How old a signed onboarding link may be (IO Signature).", read=_seconds
     )

@@ -63,6 +63,8 @@ def test_an_exact_amount_keeps_every_digit_and_no_more() -> None:
     assert formats.exact_amount(1, "EUR", "en") == "€0.000001"
     assert formats.exact_amount(100_000_000, "USD", "en") == "US$100.00"
     assert formats.exact_amount(0, "EUR", "en") == "€0.00"
+    assert formats.exact_amount(55_000, "EUR", "en", digits=4) == "€0.0550"
+    assert formats.exact_amount(113_155, "EUR", "en", digits=4) == "€0.113155"
 
 
 def test_a_moment_is_shown_in_the_readers_zone() -> None:

@@ -79,6 +79,7 @@ async def sign_up(
             ip=visit.ip,
             user_agent=visit.user_agent,
             passwords=passwords,
+            rules=visit.hosted.rules,
         )
     except StepWrong:
         pass
@@ -108,6 +109,7 @@ async def sign_in(
             ip=visit.ip,
             user_agent=visit.user_agent,
             passwords=passwords,
+            rules=visit.hosted.rules,
         )
     except StepWrong:
         pass
@@ -144,7 +146,6 @@ def show_account(
             problem = Problem(say(N_("That did not work")), view.page.explain(error), error.code)
     return view.show(
         "hosted/account.html",
-        step=0,
         status=_status_of_form(error),
         values={
             "mode": "sign_in" if sign_in or isinstance(error, AccountExists) else "sign_up",

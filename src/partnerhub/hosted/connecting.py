@@ -26,9 +26,11 @@ from partnerhub.kit.errors import HubError
 from partnerhub.onboarding import queries
 from partnerhub.onboarding import services as onboarding
 from partnerhub.onboarding.errors import (
+    ClientMayNotAdd,
     PinNeeded,
     StepWrong,
 )
+from partnerhub.onboarding.rules import has_choice
 from partnerhub.onboarding.schemas import SignupResult
 from partnerhub.web.navigation import N_
 
@@ -118,7 +120,7 @@ async def take_known(
     except StepWrong:
         return to_run(run_id)
     except HubError as error:
-        return stopped(visit, error)
+        return await stopped(visit, error)
     return to_run(run_id)
 
 
@@ -127,13 +129,15 @@ async def connect_again(
     run_id: FromPath[UUID],
     visit: NamedDependency[Visit],
 ) -> Response[Any]:
-    """Go back to the connection."""
+    """Go back to the connection, or from the permissions on to it."""
     try:
-        await onboarding.go_back_to_connect(visit.db, run_id=run_id, browser_token=visit.browser_token)
+        await onboarding.go_back_to_connect(
+            visit.db, run_id=run_id, browser_token=visit.browser_token, rules=visit.hosted.rules
+        )
     except StepWrong:
         return to_run(run_id)
     except HubError as error:
-        return stopped(visit, error)
+        return await stopped(visit, error)
     return to_run(run_id)
 
 
@@ -162,10 +166,29 @@ async def _carry_on(
 
 
 async def show_connect(view: View, problem: Problem | None) -> Response[Any]:
-    run, hosted = view.run, view.visit.hosted
+    """Show the page that opens Meta's window, or that this client may add no number here."""
+    run, hosted, client_id = view.run, view.visit.hosted, view.run.client_id or ""
+    refused = None
     async with view.visit.db.system() as unit:
-        known = await queries.list_known_numbers(
-            unit, client_id=run.client_id or "", number=run.parameter("number")
+        known = await queries.list_known_numbers(unit, client_id=client_id, number=run.parameter("number"))
+        try:
+            await onboarding.check_may_add(unit, partner=view.partner, client_id=client_id)
+        except ClientMayNotAdd as error:
+            refused = error
+            known = await queries.list_known_numbers(unit, client_id=client_id)
+    if refused is not None:
+        return view.show(
+            "hosted/may_not_add.html",
+            failed=True,
+            status=refused.status,
+            headers={"x-error-code": refused.code},
+            values={
+                "known": known,
+                "has_choice": has_choice(view.partner, known, view.rules),
+                "text": view.page.explain(refused),
+                "code": refused.code,
+                "close_script": f"{STATIC_PATH}/connect.js",
+            },
         )
     setup: dict[str, Any] = {}  # Any: Meta's own nested shape
     if name := run.parameter("name"):
@@ -179,12 +202,13 @@ async def show_connect(view: View, problem: Problem | None) -> Response[Any]:
         setup["solutionID"] = view.partner.solution_id
     return view.show(
         "hosted/connect.html",
-        step=1,
         failed=problem is not None and problem.tone == "bad",
         content_policy=hosted.connecting_policy(images=view.images),
         values={
             "connect_script": f"{STATIC_PATH}/connect.js",
             "known": known,
+            "has_choice": has_choice(view.partner, known, view.rules),
+            "asked_for": "" if known else run.parameter("number"),
             "problem": problem,
             "connect": {
                 "app_id": hosted.connector.app_id,
@@ -204,7 +228,6 @@ async def show_register(view: View, problem: Problem | None, *, is_pin_refused: 
     refused = N_("Meta did not take this PIN. After a few wrong ones it locks the number for a while.")
     return view.show(
         "hosted/register.html",
-        step=1,
         failed=problem is not None and not needs_pin,
         values={
             # That a PIN is asked for is no accident: the page itself says so.

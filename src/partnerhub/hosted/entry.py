@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -42,6 +43,9 @@ async def enter(
 ) -> Response[Any]:
     """Start a run and lead to its clean address."""
     query = visit.request.scope["query_string"]
+    # The classic path leads a client who has been here before to what it shares.
+    at_permissions = visit.request.scope["path"].rstrip("/").endswith("/permissions")
+    entry = replace(read_entry(query), at_permissions=at_permissions)
     try:
         # In a commit of its own: links that are refused count too.
         async with visit.db.system() as unit:
@@ -49,7 +53,7 @@ async def enter(
         opened = await onboarding.open_link(
             visit.db,
             partner_id=link_partner,
-            entry=read_entry(query),
+            entry=entry,
             visitor=Visitor(
                 browser_token=visit.browser_token or None, was_asked=query.startswith(_ASKED), ip=visit.ip
             ),
@@ -57,7 +61,7 @@ async def enter(
             window=visit.hosted.window,
         )
     except HubError as error:
-        return stopped(visit, error)
+        return await stopped(visit, error, partner_id=link_partner, wished=entry.locale)
     match opened:
         case UnknownBrowser():
             # The marker goes before the link's own query: what is appended may end up in its last value.

@@ -27,6 +27,8 @@ from partnerhub.hosted.connecting import (
     take_known,
 )
 from partnerhub.hosted.entry import enter
+from partnerhub.hosted.permissions import choose_permissions, decide_permissions, show_permission
+from partnerhub.hosted.prices import accept_prices, show_prices
 from partnerhub.hosted.view import (
     PUBLIC,
     STATIC_PATH,
@@ -51,10 +53,12 @@ async def show_run(
     visit: NamedDependency[Visit],
     mode: FromQuery[str] = "",
     pin: FromQuery[str] = "",
+    market: FromQuery[str] = "",
 ) -> Response[Any]:
     """Show the step at which the run stands; back button and reload end here, too.
 
-    `pin=refused` says that Meta did not take the PIN that was just entered.
+    `pin=refused` says that Meta did not take the PIN that was just entered; `market` names the one whose
+    prices are looked at.
     """
     view = await open_run(visit, run_id)
     if isinstance(view, Response):
@@ -63,14 +67,17 @@ async def show_run(
         case Step.ACCOUNT:
             wanted = mode or ("sign_in" if view.run.parameters.get("shows_login") else "sign_up")
             return show_account(view, sign_in=wanted == "sign_in")
+        case Step.PRICES:
+            return await show_prices(view, market=market)
         case Step.CONNECT:
             return await show_connect(view, kept_problem(view))
         case Step.REGISTER:
             return await show_register(view, kept_problem(view), is_pin_refused=pin == "refused")
+        case Step.PERMISSION:
+            return await show_permission(view)
         case Step.DONE:
             return view.show(
                 "hosted/done.html",
-                step=3,
                 values={
                     "go_on": f"/onboarding/run/{run_id}/finish",
                     "connect_script": f"{STATIC_PATH}/connect.js",
@@ -117,6 +124,9 @@ def router() -> Router:
             cancelled,
             take_known,
             connect_again,
+            accept_prices,
+            choose_permissions,
+            decide_permissions,
             finish,
             files,
         ],

@@ -20,12 +20,15 @@ from partnerhub.onboarding.errors import (
     CookiesNeeded,
     IoSignatureRefused,
     IoSignatureUsed,
+    RunOver,
     RunUnknown,
 )
 from partnerhub.onboarding.io_signature import Window
-from partnerhub.onboarding.schemas import KnownNumber, Run
+from partnerhub.onboarding.rules import Rules
+from partnerhub.onboarding.schemas import KnownNumber, Run, Step
 from partnerhub.onboarding.services import Connector
 from partnerhub.partners import queries as partner_queries
+from partnerhub.partners.errors import PartnerUnknown
 from partnerhub.partners.schemas import Partner
 from partnerhub.ui.frame import Brand
 from partnerhub.ui.languages import LANGUAGE_COOKIE, find_language
@@ -40,7 +43,8 @@ COOKIE = "onboarding"
 COOKIE_SECONDS = int(onboarding.RUN_LIFETIME.total_seconds())
 PUBLIC = {"public": True}
 FormBody = RequestEncodingType.URL_ENCODED
-_STEPS = (N_("Your account"), N_("Your number"), N_("Done"))
+_ACCOUNT, _PRICES, _NUMBER = N_("Your account"), N_("Prices"), N_("Your number")
+_PERMISSION, _DONE = N_("Permission"), N_("Done")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +59,7 @@ class Hosted:
     graph_version: str
     fallback_url: str
     window: Window
+    rules: Rules
 
     def connecting_policy(self, *, images: Sequence[str]) -> str:
         """Return the content policy of the page that opens Meta's window."""
@@ -115,10 +120,17 @@ async def provide_visit(
 
 @dataclass(frozen=True)
 class View:
+    """One request of a run: how it stands, whose link it came by, and the page to answer with."""
+
     run: Run
     partner: Partner
     page: Page
     visit: Visit
+
+    @property
+    def rules(self) -> Rules:
+        """What the operator decided about onboarding."""
+        return self.visit.hosted.rules
 
     @property
     def images(self) -> tuple[str, ...]:
@@ -129,41 +141,82 @@ class View:
         self,
         template: str,
         *,
-        step: int,
         failed: bool = False,
         status: int = 200,
+        part: str | None = None,
+        headers: Mapping[str, str] | None = None,
         content_policy: str | None = None,
         values: Mapping[str, object],
     ) -> Response[Any]:
-        """Show a page of the run; `step` is how many of the three are done."""
-        states = ["done"] * step + ["failed" if failed else "current"] + ["todo"] * 2
+        """Show the page of the run's step; a script that swaps a piece of it gets `part`."""
         steps = [
-            {"label": self.page.say(label), "state": state}
-            for label, state in zip(_STEPS, states, strict=False)
+            {"label": self.page.say(label), "state": "failed" if failed and state == "current" else state}
+            for label, state in steps_of(self.run, self.partner)
         ]
         return self.page.show(
             template,
-            part=None,
+            part=part,
             status=status,
+            headers=headers,
             keeps_opener=True,
             content_policy=content_policy or content_security_policy(image_origins=self.images),
             **{"run": self.run, "partner_name": self.partner.brand_name, "steps": steps, **values},  # type: ignore[arg-type]  # a template's values, none of them a parameter above
         )
 
 
+def steps_of(run: Run, partner: Partner) -> list[tuple[str, str]]:
+    """Return what stands above the page: the steps of this run's kind and how far each is."""
+    if run.waba_id is None and (run.step is Step.PERMISSION or run.parameters.get("at_permissions")):
+        # Nothing is connected, so there is no number among the steps until the client turns to one.
+        track: tuple[tuple[str, tuple[Step, ...]], ...] = (
+            (_ACCOUNT, (Step.ACCOUNT,)),
+            (_PERMISSION, (Step.PERMISSION,)),
+        )
+    else:
+        track = ()
+    if not track or run.step in {Step.PRICES, Step.CONNECT, Step.REGISTER}:
+        number = (_NUMBER, (Step.CONNECT, Step.REGISTER))
+        track = (
+            ((_ACCOUNT, (Step.ACCOUNT,)), number, (_DONE, (Step.DONE,)))
+            if partner.payment_model == "partner_paid"
+            else (
+                (_ACCOUNT, (Step.ACCOUNT,)),
+                (_PRICES, (Step.PRICES,)),
+                number,
+                (_PERMISSION, (Step.PERMISSION,)),
+            )
+        )
+    here = next((place for place, (_, steps) in enumerate(track) if run.step in steps), len(track))
+    # The last page of all is where a run is done, not where something is left to do.
+    here = len(track) if run.step is Step.DONE else here
+    states = ["done"] * here + ["current"] + ["todo"] * len(track)
+    return [(label, state) for (label, _), state in zip(track, states, strict=False)]
+
+
 async def open_run(visit: Visit, run_id: UUID) -> View | Response[Any]:
+    """Return the run if it is this browser's, else the page that says why not."""
     try:
         async with visit.db.system() as unit:
             run = await queries.get_run(unit, run_id=run_id, browser_token=visit.browser_token)
             partner = await partner_queries.get_partner(unit, partner_id=run.partner_id)
+    except RunOver as error:
+        return await stopped(visit, error, partner_id=error.partner_id)
     except RunUnknown as error:
-        return stopped(visit, error)
+        return await stopped(visit, error)
+    page = page_of(visit, partner, wished=run.parameter("locale"))
+    # Whoever chooses a language on the answer to a form comes back to the step: a form has no page.
+    page = replace(page, frame=replace(page.frame, path=f"/onboarding/run/{run_id}"))
+    return View(run, partner, page, visit)
+
+
+def page_of(visit: Visit, partner: Partner, *, wished: str) -> Page:
+    """Return the request's page with the partner's brand beside ours, in the language that a link wishes."""
     frame = replace(visit.page.frame, partner_brand=Brand(name=partner.brand_name, logo_url=partner.logo_url))
-    # The link may wish for a language; what the person chose here goes before it.
-    wished = find_language(run.parameter("locale"))
-    if wished and LANGUAGE_COOKIE not in visit.request.cookies:
-        frame = replace(frame, language=wished)
-    return View(run, partner, replace(visit.page, frame=frame), visit)
+    # What the person chose here goes before the link.
+    language = find_language(wished)
+    if language and LANGUAGE_COOKIE not in visit.request.cookies:
+        frame = replace(frame, language=language)
+    return replace(visit.page, frame=frame)
 
 
 async def numbers_of(view: View) -> list[KnownNumber]:
@@ -174,6 +227,7 @@ async def numbers_of(view: View) -> list[KnownNumber]:
 
 
 def kept_problem(view: View) -> Problem | None:
+    """Return what stopped the run where it stands."""
     run, say = view.run, view.page.say
     if run.error_code is None:
         return None
@@ -188,8 +242,18 @@ def kept_problem(view: View) -> Problem | None:
     return Problem(say(N_("The connection stopped")), view.page.explain(error), run.error_code)
 
 
-def stopped(visit: Visit, error: HubError) -> Response[Any]:
-    page = visit.page
+async def stopped(visit: Visit, error: HubError, *, partner_id: str = "", wished: str = "") -> Response[Any]:
+    """Show that it does not go on, under the partner's brand where the partner is known."""
+    page, images = visit.page, [visit.page.frame.brand.logo_url]
+    if partner_id:
+        try:
+            async with visit.db.system() as unit:
+                partner = await partner_queries.get_partner(unit, partner_id=partner_id)
+        except PartnerUnknown:
+            pass
+        else:
+            page = page_of(visit, partner, wished=wished)
+            images.append(partner.logo_url)
     heading = N_("This link does not work")
     advice = N_("Start again from the page that opened this window, or send its owner these details.")
     match error:
@@ -212,6 +276,7 @@ def stopped(visit: Visit, error: HubError) -> Response[Any]:
         "hosted/stopped.html",
         status=error.status,
         keeps_opener=True,
+        content_policy=content_security_policy(image_origins=origins_of(images)),
         headers={"x-error-code": error.code},
         heading=page.say(heading),
         text=page.explain(error),
@@ -222,4 +287,5 @@ def stopped(visit: Visit, error: HubError) -> Response[Any]:
 
 
 def to_run(run_id: UUID, query: str = "") -> Response[Any]:
+    """Lead to the run's own page, so that a reload sends nothing again."""
     return Redirect(f"/onboarding/run/{run_id}{query}", status_code=303)

@@ -119,6 +119,11 @@ class Prices:
                 return row.market
         return None
 
+    def market_of_country(self, country: str, day: date) -> str | None:
+        """Return the market of a country's shortest prefix, or None for a country without one."""
+        rows = (row for row in self.markets if row.country == country and country and _holds(row, day))
+        return min(((len(row.prefix), row.prefix, row.market) for row in rows), default=(0, "", None))[2]
+
     def rate(self, currency: str, market: str, category: str, day: date, *, count: int = 0) -> Rate | None:
         """Return the one rate that holds on the day for the message after `count` others of its month."""
         rows = self._series.get((currency, market, category), ())

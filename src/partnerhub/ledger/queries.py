@@ -127,11 +127,14 @@ async def find_rate(unit: Unit, *, currency: str, market: str, category: str, da
     )
 
 
-async def get_price_list(unit: Unit, *, partner_id: str, currency: str, day: date) -> PriceList:
+async def get_price_list(
+    unit: Unit, *, partner_id: str, currency: str, day: date, country: str = ""
+) -> PriceList:
     """Return what a partner's messages cost on a day; no lines where no rates of the currency hold then."""
     prices = await load_prices(unit)
     lines = prices.lines(partner_id=partner_id, currency=currency, day=day)
-    return PriceList(currency, day, await find_price_version(unit), tuple(lines))
+    home = prices.market_of_country(country, day)
+    return PriceList(currency, day, await find_price_version(unit), tuple(lines), home)
 
 
 async def find_price_version(unit: Unit) -> UUID | None:

@@ -216,12 +216,16 @@ class PriceLine:
 
 @dataclass(frozen=True)
 class PriceList:
-    """A partner's prices on a day, markups included; `version` changes with every import of prices."""
+    """A partner's prices on a day, markups included; `version` changes with every import of prices.
+
+    `home` is the market of the country that was asked for, where one is known.
+    """
 
     currency: str
     day: date
     version: UUID | None
     lines: tuple[PriceLine, ...]
+    home: str | None = None
 
 
 class RuleOp(StrEnum):

@@ -77,6 +77,14 @@ class RunUnknown(NotFound):
     code = "onboarding_unknown"
 
 
+class RunOver(RunUnknown):
+    """The run is this browser's, and its time is over."""
+
+    def __init__(self, message: str, *, partner_id: str) -> None:
+        super().__init__(message)
+        self.partner_id = partner_id
+
+
 class StepWrong(Conflict):
     """The run is at another step (back button, second tab); show that step."""
 

@@ -8,8 +8,11 @@ from uuid import UUID
 from partnerhub.kit import clock
 from partnerhub.kit.crypto import fingerprint
 from partnerhub.kit.database import Unit
-from partnerhub.onboarding.errors import RunUnknown
-from partnerhub.onboarding.schemas import KnownNumber, Refusal, Run, Step
+from partnerhub.ledger import queries as ledger
+from partnerhub.onboarding.errors import RunOver, RunUnknown
+from partnerhub.onboarding.rules import Rules, is_fixed
+from partnerhub.onboarding.schemas import KnownNumber, Refusal, Run, Sharable, Step
+from partnerhub.partners.schemas import Partner
 
 RUN_COLUMNS = (
     "id, partner_id, client_id, step, parameters, redirect_url, state, waba_id, channel_ids, revoked_ids, "
@@ -20,7 +23,7 @@ RUN_COLUMNS = (
 async def get_run(unit: Unit, *, run_id: UUID, browser_token: str, for_update: bool = False) -> Run:
     """Return the run if it belongs to this browser and is not over.
 
-    Raises: RunUnknown.
+    Raises: RunUnknown, RunOver.
     """
     lock = " for update" if for_update else ""
     rows = await unit.fetch_dicts(
@@ -30,7 +33,10 @@ async def get_run(unit: Unit, *, run_id: UUID, browser_token: str, for_update: b
         raise RunUnknown("This sign-up belongs to another browser or does not exist.")
     row = rows[0]
     if row["expires_at"] < clock.now():
-        raise RunUnknown("This sign-up took too long. Start again from the page that opened it.")
+        raise RunOver(
+            "This sign-up took too long. Start again from the page that opened it.",
+            partner_id=row["partner_id"],
+        )
     return Run(**{**row, "step": Step(row["step"])})
 
 
@@ -38,10 +44,38 @@ async def list_known_numbers(unit: Unit, *, client_id: str, number: str = "") ->
     """Return the client's numbers that are not terminated, or only the one with these digits."""
     return await unit.fetch_all(
         KnownNumber,
-        "select id as channel_id, phone_number, phone_name, permission = 'shared' as is_shared from channel "
+        "select id as channel_id, phone_number, phone_name, permission = 'shared' as is_shared,"
+        " integration_state = 'running' as is_running from channel "
         "where client_id = %s and terminated_at is null and (%s = '' or phone_number = %s) "
         'order by lower(id) collate "C", id collate "C"',
         (client_id, number, number),
+    )
+
+
+async def list_numbers_of_run(unit: Unit, *, run: Run) -> list[KnownNumber]:
+    """Return the numbers that a run is about: those it brought, else those that its link asks for."""
+    if not run.channel_ids:
+        return await list_known_numbers(unit, client_id=run.client_id or "", number=run.parameter("number"))
+    known = await list_known_numbers(unit, client_id=run.client_id or "")
+    return [number for number in known if number.channel_id in run.channel_ids]
+
+
+async def list_sharable(unit: Unit, *, run: Run, partner: Partner, rules: Rules) -> list[Sharable]:
+    """Return the numbers of the permission page, each with whether its permission is fixed."""
+    return [
+        Sharable(number, is_fixed=is_fixed(partner, number, rules))
+        for number in await list_numbers_of_run(unit, run=run)
+    ]
+
+
+async def has_accepted_prices(unit: Unit, *, client_id: str, currency: str, terms_url: str) -> bool:
+    """Say whether the client has accepted the prices as they are now, in this currency, with these terms."""
+    return bool(
+        await unit.fetch_value(
+            "select exists (select from price_acceptance where client_id = %s and currency = %s"
+            " and terms_url = %s and price_version = %s)",
+            (client_id, currency, terms_url, await ledger.find_price_version(unit)),
+        )
     )
 
 

@@ -13,8 +13,10 @@ class Step(StrEnum):
     """Where a run stands."""
 
     ACCOUNT = "account"  # who the client is: sign up or sign in
+    PRICES = "prices"  # Direct-Paid: what messages cost, and the terms, before anything is connected
     CONNECT = "connect"  # Embedded Signup at Meta
     REGISTER = "register"  # what Meta shared is stored; the number is being registered
+    PERMISSION = "permission"  # what the partner may use
     DONE = "done"  # on the way back to the partner
 
 
@@ -22,8 +24,8 @@ class Step(StrEnum):
 class Run:
     """One run of the popup, as its row says.
 
-    `parameters` are the link's own (see `entry.Entry`); `connected_ids` are the channels that this run
-    brought, `revoked_ids` those whose permission it took back.
+    `parameters` are the link's own (see `entry.Entry`). `channel_ids` are the channels that this run brought
+    and, once it is done, those that its client left permitted; `revoked_ids` whose permission it took back.
     """
 
     id: UUID
@@ -98,3 +100,12 @@ class KnownNumber:
     phone_number: str
     phone_name: str
     is_shared: bool
+    is_running: bool
+
+
+@dataclass(frozen=True)
+class Sharable:
+    """A number on the permission page; one that is fixed is shared and cannot be taken back there."""
+
+    number: KnownNumber
+    is_fixed: bool

@@ -7,6 +7,7 @@ reader's zone, amounts come as integers of millionths.
 from __future__ import annotations
 
 import re
+from copy import copy
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
 
@@ -35,15 +36,17 @@ def amount(micros: int, currency: str, language: Language) -> str:
     return numbers.format_currency(value, currency, locale=locale_of(language))
 
 
-def exact_amount(micros: int, currency: str, language: Language) -> str:
-    """Write money without rounding, as prices per message need it: €0.1131."""
-    value = money.to_decimal(money.Micros(micros)).normalize()
-    least = Decimal(1).scaleb(-money.exponent(currency))
-    if value == value.quantize(least):
-        value = value.quantize(least)
-    return numbers.format_currency(
-        value, currency, locale=locale_of(language), currency_digits=False, decimal_quantization=False
-    )
+def exact_amount(micros: int, currency: str, language: Language, *, digits: int = 0) -> str:
+    """Write money without rounding, as prices per message need it: €0.1131.
+
+    With `digits`, at least so many decimals, so that prices stand below each other.
+    """
+    locale = locale_of(language)
+    pattern = copy(locale.currency_formats["standard"])
+    # Six decimals are a micro; the locale's own pattern would cut to the currency's.
+    pattern.frac_prec = (max(money.exponent(currency), digits), 6)
+    value = money.to_decimal(money.Micros(micros))
+    return str(pattern.apply(value, locale, currency=currency, currency_digits=False))
 
 
 def day(value: date | datetime, language: Language, zone: str) -> str:

@@ -204,7 +204,18 @@ HUB_ROWS: Mapping[str, Row] = {
     "GET /onboarding/run/{run_id}/finish": OPEN,
     **{
         f"POST /onboarding/run/{{run_id}}/{step}": OPEN
-        for step in ("account", "again", "cancelled", "known", "register", "sign-in", "signup")
+        for step in (
+            "account",
+            "again",
+            "cancelled",
+            "known",
+            "permission",
+            "permissions",
+            "prices",
+            "register",
+            "sign-in",
+            "signup",
+        )
     },
     # the connect button, for any site
     "GET /connect/partnerhub-connect.js": OPEN,

@@ -69,6 +69,10 @@ ERRORS: Mapping[str, str] = {
     "onboarding_unknown": N_("It took too long, or it was begun in another browser."),
     "account_exists": N_("There is an account with this e-mail address. Sign in with it."),
     "client_may_not_add": N_("The partner does not let you add further numbers by yourself."),
+    "prices_changed": N_("The prices changed while you looked at them. These are the new ones."),
+    "prices_missing": N_("There are no prices in the partner's currency yet."),
+    "payment_method_needed": N_("No payment provider is set, and without a payment method nobody goes on."),
+    "permission_fixed": N_("The partner pays for this number. Ask there to end the permission."),
     "signup_mismatch": N_("Meta does not confirm what its window reported. Open the window again."),
     "number_taken": N_("This number belongs to another account here."),
 }

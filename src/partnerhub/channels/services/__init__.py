@@ -17,6 +17,7 @@ from partnerhub.channels.services.numbers import (
     NumberFacts,
     advance_channel,
     create_channel,
+    lock_channel,
     note_error,
     update_channel,
 )
@@ -58,6 +59,7 @@ __all__ = [
     "delete_template",
     "edit_template",
     "grant_permission",
+    "lock_channel",
     "mint_key",
     "note_error",
     "record_edit",

@@ -4,14 +4,21 @@ from partnerhub.onboarding.services.account import sign_in_client, sign_up_clien
 from partnerhub.onboarding.services.connect import Connector, complete_signup, note_cancelled
 from partnerhub.onboarding.services.finish import choose_known_numbers, finish_run, go_back_to_connect
 from partnerhub.onboarding.services.links import Visitor, open_link, tidy_links
+from partnerhub.onboarding.services.permissions import choose_permissions, decide_permissions
+from partnerhub.onboarding.services.prices import accept_prices
 from partnerhub.onboarding.services.start import RUN_LIFETIME, start_run
+from partnerhub.onboarding.services.steps import check_may_add
 
 __all__ = [
     "RUN_LIFETIME",
     "Connector",
     "Visitor",
+    "accept_prices",
+    "check_may_add",
     "choose_known_numbers",
+    "choose_permissions",
     "complete_signup",
+    "decide_permissions",
     "finish_run",
     "go_back_to_connect",
     "note_cancelled",

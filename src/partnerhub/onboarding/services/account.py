@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 from uuid import UUID
 
-from partnerhub.channels.services import create_client
+from partnerhub.channels.services import create_client, update_client
 from partnerhub.identity.errors import EmailTaken
 from partnerhub.identity.passwords import STANDARD, Passwords
 from partnerhub.identity.schemas import Actor, ActorKind
@@ -15,7 +15,10 @@ from partnerhub.kit.database import Database, Unit
 from partnerhub.kit.errors import Invalid
 from partnerhub.onboarding import queries
 from partnerhub.onboarding.errors import AccountExists, StepWrong
+from partnerhub.onboarding.rules import NO_RULES, Rules
 from partnerhub.onboarding.schemas import Run, Step
+from partnerhub.onboarding.services.steps import step_after_account
+from partnerhub.partners import queries as partners
 
 _SIGN_UPS_AN_HOUR: Final = 60
 """From one address; an agency may sit behind one with many clients."""
@@ -41,8 +44,9 @@ async def sign_up_client(
     ip: str,
     user_agent: str,
     passwords: Passwords = STANDARD,
+    rules: Rules = NO_RULES,
 ) -> Run:
-    """Make the person and the client in one commit (`client_created`) and go on to the connection.
+    """Make the person and the client in one commit (`client_created`) and go on.
 
     Raises: RunUnknown, StepWrong, TermsNotAccepted, AccountExists, EmailInvalid, PasswordWeak, ClientInvalid,
     TooMany: sign-up tells whether an e-mail has an account, so nobody may ask it often.
@@ -77,7 +81,7 @@ async def sign_up_client(
             contact_name=person,
             user_id=user.id,
         )
-        return await _go_to_connect(unit, run, browser_token, client.id)
+        return await _go_on(unit, run, browser_token, client.id, rules)
 
 
 async def sign_in_client(
@@ -90,32 +94,47 @@ async def sign_in_client(
     ip: str,
     user_agent: str,
     passwords: Passwords = STANDARD,
+    rules: Rules = NO_RULES,
 ) -> Run:
-    """Take the person's client of this partner, or make one, and go on to the connection.
+    """Take the person's client of this partner, or make one, and go on.
 
+    The link's `partner` (the partner's own reference) is kept on a client that has none; it never replaces
+    one, because whoever writes a link could then change what the partner's software knows the client by.
     Raises: RunUnknown, StepWrong, SignInRefused, SignInLimited.
     """
     user = await check_password(db, email=email, password=password, ip=ip, passwords=passwords)
     async with db.system() as unit:
         run = await _at_account(unit, run_id, browser_token)
-        client_id = await unit.fetch_value(
-            "select id from client where partner_id = %s and user_id = %s order by created_at limit 1",
+        rows = await unit.fetch_dicts(
+            "select id, partner_payload from client where partner_id = %s and user_id = %s"
+            " order by created_at, id limit 1",
             (run.partner_id, user.id),
         )
-        if client_id is None:
-            actor = Actor(kind=ActorKind.CLIENT, id=user.id, name=user.email, ip=ip, user_agent=user_agent)
+        actor = Actor(kind=ActorKind.CLIENT, id=user.id, name=user.email, ip=ip, user_agent=user_agent)
+        payload = run.parameter("partner_payload")
+        if rows:
+            client_id = str(rows[0]["id"])
+            if payload and not rows[0]["partner_payload"]:
+                await update_client(
+                    unit,
+                    partner_id=run.partner_id,
+                    client_id=client_id,
+                    actor=actor,
+                    partner_payload=payload,
+                )
+        else:
             client = await create_client(
                 unit,
                 partner_id=run.partner_id,
                 name=run.parameter("name") or user.name or user.email,
                 email=user.email,
                 actor=actor,
-                partner_payload=run.parameter("partner_payload") or None,
+                partner_payload=payload or None,
                 contact_name=user.name,
                 user_id=user.id,
             )
             client_id = client.id
-        return await _go_to_connect(unit, run, browser_token, str(client_id))
+        return await _go_on(unit, run, browser_token, client_id, rules)
 
 
 async def _at_account(unit: Unit, run_id: UUID, browser_token: str) -> Run:
@@ -126,10 +145,12 @@ async def _at_account(unit: Unit, run_id: UUID, browser_token: str) -> Run:
     return run
 
 
-async def _go_to_connect(unit: Unit, run: Run, browser_token: str, client_id: str) -> Run:
+async def _go_on(unit: Unit, run: Run, browser_token: str, client_id: str, rules: Rules) -> Run:
+    partner = await partners.get_partner(unit, partner_id=run.partner_id)
+    step = await step_after_account(unit, run=run, partner=partner, client_id=client_id, rules=rules)
     await unit.execute(
         "update onboarding_run set client_id = %s, step = %s, error_code = null,"
         " error_message = null, modified_at = %s where id = %s",
-        (client_id, Step.CONNECT.value, clock.now(), run.id),
+        (client_id, step.value, clock.now(), run.id),
     )
     return await queries.get_run(unit, run_id=run.id, browser_token=browser_token)

@@ -7,7 +7,8 @@ call, every call to Meta may be repeated, and the run remembers where it stopped
 2. the account and its number become rows (`channel_created`)
 3. our app is subscribed to the account's webhooks
 4. the number is registered with the partner's region and a PIN (`channel_ready`, `running`, `live`)
-5. Partner-Paid: the permission is shared (`channel_permission_granted`), and the run is done
+5. Partner-Paid: the permission is shared (`channel_permission_granted`), and the run is done; Direct-Paid:
+   the client is asked for it
 
 Source: Meta's onboarding sequence for solution providers, November 2026.
 """
@@ -38,7 +39,7 @@ from partnerhub.channels.services import (
 from partnerhub.identity.schemas import Actor, ActorKind
 from partnerhub.kit import clock, logs
 from partnerhub.kit.crypto import Keyring
-from partnerhub.kit.database import Database, Unit
+from partnerhub.kit.database import Database
 from partnerhub.kit.errors import HubError
 from partnerhub.meta import Account, MetaClient, MetaError, PhoneNumber
 from partnerhub.meta.time_zones import zone_of
@@ -53,6 +54,7 @@ from partnerhub.onboarding.errors import (
     StepWrong,
 )
 from partnerhub.onboarding.schemas import Run, SignupResult, Step
+from partnerhub.onboarding.services.steps import check_may_add
 from partnerhub.partners import queries as partners
 from partnerhub.partners.schemas import Partner
 
@@ -115,10 +117,10 @@ async def complete_signup(
             if run.client_id
             else None
         )
-    if run.step is Step.DONE:
+    if run.step in {Step.PERMISSION, Step.DONE}:
         return run
-    if client is None or run.step is Step.ACCOUNT:
-        raise StepWrong("Sign up or sign in first.")
+    if client is None or run.step not in {Step.CONNECT, Step.REGISTER}:
+        raise StepWrong("Another step comes first.")
     actor = Actor(
         kind=ActorKind.CLIENT,
         id=client.user_id or client.id,
@@ -206,8 +208,8 @@ async def _store(connector: Connector, run: Run, partner: Partner, shared: _Shar
         if step != Step.CONNECT.value:
             raise StepWrong("Another request has finished this step meanwhile.")
         known = await unit.fetch_value("select client_id from channel where external_id = %s", (number.id,))
-        if known is None and not partner.allow_client_to_add_phone_no and await _has_numbers(unit, run):
-            raise ClientMayNotAdd(f"{partner.brand_name} does not let clients add numbers by themselves.")
+        if known is None:
+            await check_may_add(unit, partner=partner, client_id=run.client_id)
         try:
             waba = await create_waba(
                 unit,
@@ -287,13 +289,20 @@ async def _register(connector: Connector, run: Run, partner: Partner, actor: Act
         await advance_channel(
             unit, partner_id=channel.partner_id, channel_id=channel.id, to=Stage.LIVE, actor=actor
         )
-        if partner.payment_model == "partner_paid":
+        is_done = partner.payment_model == "partner_paid"
+        if is_done:
             await grant_permission(unit, partner_id=channel.partner_id, channel_id=channel.id, actor=actor)
         await ask_for_templates(unit, partner_id=channel.partner_id, waba_id=channel.waba_id)
         await unit.execute(
+            # A form that was sent twice must not bring back a run that went on meanwhile.
             "update onboarding_run set step = %s, error_code = null, error_message = null, modified_at = %s"
-            " where id = %s",
-            (Step.DONE.value, clock.now(), run.id),
+            " where id = %s and step = %s",
+            (
+                (Step.DONE if is_done else Step.PERMISSION).value,
+                clock.now(),
+                run.id,
+                Step.REGISTER.value,
+            ),
         )
 
 
@@ -335,10 +344,6 @@ async def _read_channel(connector: Connector, run: Run) -> tuple[Channel, str, s
         else ""
     )
     return channel, token, pin
-
-
-async def _has_numbers(unit: Unit, run: Run) -> bool:
-    return bool(await queries.list_known_numbers(unit, client_id=run.client_id or ""))
 
 
 async def _remember(connector: Connector, run: Run, error: HubError) -> None:

@@ -9,7 +9,10 @@ from partnerhub.kit.database import Database
 from partnerhub.onboarding import queries
 from partnerhub.onboarding.entry import redirect_with
 from partnerhub.onboarding.errors import StepWrong
+from partnerhub.onboarding.rules import NO_RULES, Rules
 from partnerhub.onboarding.schemas import Run, Step
+from partnerhub.onboarding.services.steps import move_to, step_to_connect
+from partnerhub.partners import queries as partners
 
 
 async def choose_known_numbers(db: Database, *, run_id: UUID, browser_token: str) -> Run:
@@ -34,20 +37,24 @@ async def choose_known_numbers(db: Database, *, run_id: UUID, browser_token: str
         return await queries.get_run(unit, run_id=run_id, browser_token=browser_token)
 
 
-async def go_back_to_connect(db: Database, *, run_id: UUID, browser_token: str) -> Run:
-    """Leave a registration that cannot succeed and let the client connect again; a finished run stays.
+async def go_back_to_connect(
+    db: Database, *, run_id: UUID, browser_token: str, rules: Rules = NO_RULES
+) -> Run:
+    """Let the client connect a number: instead of one whose registration cannot succeed, or a further one.
 
-    Raises: RunUnknown, StepWrong.
+    A run that brought a number or is finished stays. Raises: RunUnknown, StepWrong.
     """
     async with db.system() as unit:
         run = await queries.get_run(unit, run_id=run_id, browser_token=browser_token, for_update=True)
-        if run.step not in {Step.CONNECT, Step.REGISTER}:
+        is_asking = run.step is Step.PERMISSION and not run.channel_ids
+        if run.client_id is None or not (is_asking or run.step in {Step.CONNECT, Step.REGISTER}):
             raise StepWrong("This step is done already.")
-        await unit.execute(
-            "update onboarding_run set step = %s, error_code = null, error_message = null, modified_at = %s"
-            " where id = %s",
-            (Step.CONNECT.value, clock.now(), run.id),
-        )
+        step = Step.CONNECT
+        if is_asking:
+            partner = await partners.get_partner(unit, partner_id=run.partner_id)
+            step = await step_to_connect(unit, partner=partner, client_id=run.client_id, rules=rules)
+        await unit.execute("update onboarding_run set channel_ids = '{}' where id = %s", (run.id,))
+        await move_to(unit, run_id=run.id, step=step)
         return await queries.get_run(unit, run_id=run_id, browser_token=browser_token)
 
 
