@@ -37,6 +37,7 @@ from tests.webhooks.receivers import Receiver, receiver
 HOME = "/dashboard/partner/accounts"
 INTEGRATION = "/dashboard/partner/integration"
 DELIVERIES = "/dashboard/partner/deliveries"
+CONNECT = "/dashboard/partner/connect"
 
 
 @dataclass(frozen=True)

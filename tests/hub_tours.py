@@ -15,7 +15,7 @@ from playwright.async_api import Browser, Page, expect
 from tests.browser import Look, Visit
 from tests.factories import MadeMember, MadePartner, MadeWaba, make_channel, make_partner
 from tests.hub_sample import Sample
-from tests.hub_stage import DELIVERIES, HOME, INTEGRATION, HubStage
+from tests.hub_stage import CONNECT, DELIVERIES, HOME, INTEGRATION, HubStage
 from tests.identity.people import PASSWORD, last_code
 from tests.ledger.stock import stock_prices
 from tests.simulator import harness
@@ -69,6 +69,8 @@ async def tour_dashboard(
             yield Stop(name, page)
         async for stop in _press(stage, sample, page):
             yield stop
+    async for stop in tour_link_and_button(stage, sample, browser, look):
+        yield stop
     async with stage.visit(browser, INTEGRATION, member=sample.member, look=look) as opened:
         yield Stop("integration-member", opened.page)
     async with stage.visit(browser, HOME, member=await _newcomer(stage), look=look) as opened:
@@ -129,6 +131,24 @@ async def _confirm(stage: HubStage, sample: Sample, page: Page) -> AsyncGenerato
     await page.locator("#addresses").get_by_role("link", name="Edit").click()
     await expect(dialog.get_by_label("Header name").first).to_be_visible()
     yield Stop("integration-headers", page, is_whole=False)
+
+
+async def tour_link_and_button(
+    stage: HubStage, sample: Sample, browser: Browser, look: Look
+) -> AsyncGenerator[Stop, None]:
+    """Pass the page that writes link and button."""
+    filled = "name=Fjord+Travel&email=ops%40fjord.example&number=%2B47+21+555+006&state=crm-42&lang=pt"
+    async with stage.visit(browser, CONNECT, member=sample.member, look=look) as opened:
+        yield Stop("link-and-button", opened.page)
+        for name, query in (("filled", f"{filled}&code=react"), ("wrong", "email=ops&code=public-react")):
+            await opened.page.goto(f"{stage.url}{CONNECT}?{query}")
+            yield Stop(f"link-and-button-{name}", opened.page)
+    async with stage.visit(browser, CONNECT, member=await _newcomer(stage), look=look) as opened:
+        yield Stop("link-and-button-new", opened.page)
+    partner = await make_partner(stage.database, brand_name="Signed Chat", io_signature_enabled=True)
+    signed = await stage.person(partner=partner, name="Signed Member", role="member")
+    async with stage.visit(browser, CONNECT, member=signed, look=look) as opened:
+        yield Stop("link-and-button-signed", opened.page)
 
 
 async def _newcomer(stage: HubStage) -> MadeMember:

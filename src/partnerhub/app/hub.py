@@ -20,8 +20,9 @@ from partnerhub.dashboard.account import account_routes
 from partnerhub.dashboard.means import MessagingAddress
 from partnerhub.dashboard.menu import MENU, screens
 from partnerhub.dashboard.sign_in import sign_in_routes
+from partnerhub.dashboard.snippets import ButtonScript
 from partnerhub.hosted import pages as hosted_pages
-from partnerhub.hosted.button import button_routes
+from partnerhub.hosted.button import button_routes, newest_button
 from partnerhub.hub_api.means import HubApi
 from partnerhub.hub_api.router import routers as hub_api_routers
 from partnerhub.identity.passwords import STANDARD, Passwords
@@ -102,6 +103,7 @@ def create_hub(
             "outbound": outbound,
             "messaging": MessagingAddress(settings.gateway_url, settings.development),
             "metrics_access": Metrics(settings.metrics_token),
+            "button_script": ButtonScript(newest_button().path, newest_button().integrity),
             "hub_api": HubApi(keyring=keyring, outbound=outbound, allow_loopback=settings.development),
             "partner_api": PartnerApi(
                 keyring=keyring,

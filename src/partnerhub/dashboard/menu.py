@@ -5,7 +5,7 @@ from __future__ import annotations
 from litestar import Router, get
 from litestar.response import Redirect
 
-from partnerhub.dashboard import accounts, deliveries, integration
+from partnerhub.dashboard import accounts, connect, deliveries, integration
 from partnerhub.identity.schemas import Hub
 from partnerhub.web.guards import requires
 from partnerhub.web.navigation import N_, Entry, Menu, Section
@@ -18,6 +18,7 @@ MENU: Menu = (
         label=N_("Build"),
         entries=(
             Entry(label=N_("Integration"), href=integration.PATH, icon="plug", keys="g i"),
+            Entry(label=N_("Link and button"), href=connect.PATH, icon="link", keys="g l"),
             Entry(label=N_("Delivery log"), href=deliveries.PATH, icon="list", keys="g d"),
         ),
     ),
@@ -36,5 +37,6 @@ def screens() -> list[Router]:
         Router("/", route_handlers=[show_home]),
         accounts.router(),
         integration.router(),
+        connect.router(),
         deliveries.router(),
     ]

@@ -97,7 +97,8 @@
     button {
       display: inline-flex; align-items: center; justify-content: center; gap: 0.55em;
       box-sizing: border-box; max-width: 100%; min-height: 2.75em; margin: 0; padding: 0.55em 1.15em;
-      font: var(--partnerhub-connect-font, 600 0.9375rem/1.35 system-ui, sans-serif);
+      font: 600 0.9375rem/1.35 system-ui, sans-serif;
+      font-family: var(--partnerhub-connect-font-family, inherit);
       color: var(--partnerhub-connect-color, var(--ink));
       background: var(--partnerhub-connect-background, var(--ground));
       border: var(--partnerhub-connect-border, 1px solid transparent);
@@ -112,7 +113,7 @@
     }
     button[aria-disabled="true"] { opacity: 0.55; cursor: not-allowed; }
     svg { flex: none; width: 1.25em; height: 1.25em; }
-    p { margin: 0.6em 0 0; font: 0.875rem/1.45 system-ui, sans-serif; color: inherit; }
+    p { margin: 0.6em 0 0; font-size: 0.875rem; line-height: 1.45; color: inherit; }
     p[hidden] { display: none; }
     a { color: inherit; font-weight: 600; text-underline-offset: 0.15em; border-radius: 0.2em; }
     .unseen {
