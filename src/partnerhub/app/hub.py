@@ -31,8 +31,8 @@ from partnerhub.kit.crypto import Keyring
 from partnerhub.kit.database import Database
 from partnerhub.kit.http import AddressPolicy, HttpClient
 from partnerhub.onboarding.io_signature import Window
-from partnerhub.onboarding.services import Connector
 from partnerhub.onboarding.rules import Rules
+from partnerhub.onboarding.services import Connector
 from partnerhub.partner_api.means import PartnerApi
 from partnerhub.partner_api.router import routers as partner_api_routers
 from partnerhub.partners.services import TokenKeys
@@ -127,13 +127,13 @@ def create_hub(
                 config_id=settings.meta_config_id,
                 graph_version=settings.meta_graph_version,
                 fallback_url=settings.hub_url,
-                window=Window(
-                    back=timedelta(seconds=settings.io_signature_age_seconds),
                 rules=Rules(
                     terms_url=settings.terms_url,
                     without_payment_method=settings.onboarding_without_payment_method,
                     partner_paid_withdrawal=settings.partner_paid_withdrawal,
                 ),
+                window=Window(
+                    back=timedelta(seconds=settings.io_signature_age_seconds),
                     forward=timedelta(seconds=settings.io_signature_ahead_seconds),
                 ),
             ),
