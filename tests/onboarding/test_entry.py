@@ -92,7 +92,8 @@ def test_only_the_partners_own_origin_is_a_way_back(url: str) -> None:
 
 
 def test_the_partners_origin_and_listed_ones_are_taken() -> None:
-    listed = frozenset({"https://app.example:443"})
+    listed = ["https://app.example", "https://other.example:444/"]
+    assert not is_allowed_redirect("https://other.example/", configured=None, extra_origins=listed)
     for url in ("https://partner.example/other?x=1", "https://PARTNER.example:443/", "https://app.example/"):
         assert is_allowed_redirect(url, configured="https://partner.example/return", extra_origins=listed)
 

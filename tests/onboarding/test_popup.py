@@ -482,6 +482,10 @@ async def test_a_run_is_of_one_browser_and_may_be_gone_on_with_after_the_window_
 
 
 async def test_only_the_partners_own_pages_get_the_result(popup: Popup, direct: MadePartner) -> None:
+    listed = "https://app.acme.example/done"
+    assert (await popup.open(direct, redirect_url=listed)).status == 403
+    await set_partner(popup.stage, "redirect_origins", ["https://app.acme.example"])
+    assert (await popup.open(direct, redirect_url=listed)).status == 200
     for url in ("https://evil.example/", "https://acme.example.evil.example/", "http://acme.example/"):
         page = await popup.open(direct, redirect_url=url)
         assert (page.status, page.headers["x-error-code"]) == (403, "redirect_not_allowed")

@@ -166,29 +166,22 @@ class View:
 
 def steps_of(run: Run, partner: Partner) -> list[tuple[str, str]]:
     """Return what stands above the page: the steps of this run's kind and how far each is."""
-    if run.waba_id is None and (run.step is Step.PERMISSION or run.parameters.get("at_permissions")):
-        # Nothing is connected, so there is no number among the steps until the client turns to one.
-        track: tuple[tuple[str, tuple[Step, ...]], ...] = (
-            (_ACCOUNT, (Step.ACCOUNT,)),
-            (_PERMISSION, (Step.PERMISSION,)),
-        )
+    account = (_ACCOUNT, (Step.ACCOUNT,))
+    number = (_NUMBER, (Step.CONNECT, Step.REGISTER))
+    permission = (_PERMISSION, (Step.PERMISSION,))
+    came_for_permissions = run.step is Step.DONE and run.parameters.get("at_permissions")
+    track: tuple[tuple[str, tuple[Step, ...]], ...]
+    if run.waba_id is None and (run.step is Step.PERMISSION or came_for_permissions):
+        track = (account, permission)
+    elif partner.payment_model == "partner_paid":
+        track = (account, number, (_DONE, (Step.DONE,)))
     else:
-        track = ()
-    if not track or run.step in {Step.PRICES, Step.CONNECT, Step.REGISTER}:
-        number = (_NUMBER, (Step.CONNECT, Step.REGISTER))
-        track = (
-            ((_ACCOUNT, (Step.ACCOUNT,)), number, (_DONE, (Step.DONE,)))
-            if partner.payment_model == "partner_paid"
-            else (
-                (_ACCOUNT, (Step.ACCOUNT,)),
-                (_PRICES, (Step.PRICES,)),
-                number,
-                (_PERMISSION, (Step.PERMISSION,)),
-            )
-        )
-    here = next((place for place, (_, steps) in enumerate(track) if run.step in steps), len(track))
-    # The last page of all is where a run is done, not where something is left to do.
-    here = len(track) if run.step is Step.DONE else here
+        track = (account, (_PRICES, (Step.PRICES,)), number, permission)
+    # The last page is where a run is done, not where something is left to do.
+    here = next(
+        (place for place, (_, steps) in enumerate(track) if run.step in steps and run.step is not Step.DONE),
+        len(track),
+    )
     states = ["done"] * here + ["current"] + ["todo"] * len(track)
     return [(label, state) for (label, _), state in zip(track, states, strict=False)]
 

@@ -57,6 +57,7 @@ def _shown(settings: PartnerSettings) -> SettingsShape:
         webhook_url=settings.webhook_url,
         webhook_headers=dict(settings.webhook_headers),
         redirect_url=partner.redirect_url,
+        redirect_origins=partner.redirect_origins,
         default_hosting_type=partner.default_hosting_type,
         data_localization_region=settings.region,
         legacy_token_auth_enabled=partner.legacy_token_auth_enabled,

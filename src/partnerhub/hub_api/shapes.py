@@ -7,6 +7,10 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 _Url = Annotated[str, Meta(description="https, a public host without underscore and port; no fragment.")]
+_Origins = Annotated[
+    list[str],
+    Meta(description="Further origins, `https://` and a host, to which onboarding links may lead back."),
+]
 _SolutionId = Annotated[str, Meta(description="Meta's number of 14 to 18 digits.")]
 _Region = Annotated[str, Meta(description="One of Meta's 14 codes, or US for Meta's default.")]
 _Hosting = Annotated[str, Meta(description="`cloud_api`; `on_premise` only as a past state.")]
@@ -23,6 +27,7 @@ class SettingsShape(Struct, frozen=True, kw_only=True):
     webhook_url: _Url | None
     webhook_headers: _Headers
     redirect_url: _Url | None
+    redirect_origins: _Origins
     default_hosting_type: _Hosting
     data_localization_region: _Region
     legacy_token_auth_enabled: bool
@@ -38,6 +43,7 @@ class SettingsChangeShape(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     webhook_url: _Url | UnsetType | None = UNSET
     webhook_headers: _Headers | UnsetType = UNSET
     redirect_url: _Url | UnsetType | None = UNSET
+    redirect_origins: _Origins | UnsetType = UNSET
     default_hosting_type: _Hosting | UnsetType = UNSET
     data_localization_region: _Region | UnsetType = UNSET
     legacy_token_auth_enabled: bool | UnsetType = UNSET

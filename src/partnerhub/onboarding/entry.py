@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import string
+from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import quote, unquote, unquote_plus, urlsplit, urlunsplit
 
@@ -132,14 +133,14 @@ def redirect_with(
     return quote(target, safe=string.punctuation)
 
 
-def is_allowed_redirect(redirect_url: str, *, configured: str | None, extra_origins: frozenset[str]) -> bool:
+def is_allowed_redirect(redirect_url: str, *, configured: str | None, extra_origins: Iterable[str]) -> bool:
     """Say whether a link may send the client to `redirect_url`.
 
     The link is attacker-controllable, so only the origin of the partner's own redirect URL and origins that
     the partner listed are taken.
     """
     origin = _origin(redirect_url)
-    allowed = extra_origins | ({_origin(configured)} if configured else set())
+    allowed = {_origin(url) for url in (configured, *extra_origins) if url}
     return origin is not None and origin in allowed
 
 

@@ -40,6 +40,7 @@ class Partner:
     payment_model: PaymentModel
     currency: str
     redirect_url: str | None
+    redirect_origins: list[str]
     solution_id: str | None
     default_hosting_type: str
     data_localization_region: str | None
@@ -81,6 +82,7 @@ class SettingsChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     webhook_url: str | UnsetType | None = UNSET
     webhook_headers: dict[str, str] | UnsetType = UNSET
     redirect_url: str | UnsetType | None = UNSET
+    redirect_origins: list[str] | UnsetType = UNSET
     solution_id: str | UnsetType | None = UNSET
     default_hosting_type: str | UnsetType = UNSET
     data_localization_region: str | UnsetType = UNSET

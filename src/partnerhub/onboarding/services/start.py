@@ -57,7 +57,7 @@ async def start_run(
         raise OnboardingClosed(f"{partner.brand_name} takes no new numbers at the moment.")
     redirect_url = entry.redirect_url or partner.redirect_url
     if entry.redirect_url and not is_allowed_redirect(
-        entry.redirect_url, configured=partner.redirect_url, extra_origins=frozenset()
+        entry.redirect_url, configured=partner.redirect_url, extra_origins=partner.redirect_origins
     ):
         raise RedirectNotAllowed("The link leads back to an address that the partner did not set.")
     # Signature and timestamp are for the entry alone and are not kept.

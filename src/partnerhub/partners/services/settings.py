@@ -30,6 +30,7 @@ _COLUMNS = (
     "brand_name",
     "logo_url",
     "redirect_url",
+    "redirect_origins",
     "solution_id",
     "default_hosting_type",
     "data_localization_region",
@@ -40,6 +41,8 @@ _COLUMNS = (
     "allow_client_to_add_phone_no",
     "auto_approve_partner_change",
 )
+
+_MOST_ORIGINS = 20
 
 
 def guarded_changes(settings: PartnerSettings, change: SettingsChange) -> frozenset[str]:
@@ -173,11 +176,27 @@ def _check(before: PartnerSettings, change: SettingsChange, *, allow_loopback: b
     for name, url in (("webhook_url", change.webhook_url), ("redirect_url", change.redirect_url)):
         if isinstance(url, str):
             problems += find_problems(url, allow_loopback=allow_loopback, field=name)
+    if change.redirect_origins is not UNSET:
+        problems += _origin_problems(change.redirect_origins, allow_loopback=allow_loopback)
     if change.webhook_headers is not UNSET:
         found = find_header_problems(change.webhook_headers)
         problems += [replace(problem, field="webhook_headers") for problem in found]
     if problems:
         raise SettingsInvalid(" ".join(problem.message for problem in problems), problems=problems)
+
+
+def _origin_problems(origins: list[str], *, allow_loopback: bool) -> list[Problem]:
+    name = "redirect_origins"
+    if len(origins) > _MOST_ORIGINS:
+        return [Problem(name, f"{name}_too_many", f"At most {_MOST_ORIGINS} further origins.")]
+    problems: list[Problem] = []
+    for origin in origins:
+        found = find_problems(origin, allow_loopback=allow_loopback, field=name)
+        if not found and origin.partition("://")[2].strip("/").count("/") + ("?" in origin):
+            reason = "An origin is https:// and a host name, without a path."
+            found = [Problem(name, f"{name}_invalid", reason)]
+        problems += found
+    return problems
 
 
 def _brand_name_problem(name: str) -> str:

@@ -8,6 +8,7 @@ create table partner (
   payment_model                text not null default 'partner_paid' check (payment_model in ('partner_paid', 'direct_paid')),
   currency                     text not null default 'EUR',
   redirect_url                 text,
+  redirect_origins             text[] not null default '{}',
   solution_id                  text check (solution_id ~ '^[0-9]{14,18}$'),
   -- 'on_premise' is what a partner once had; nothing can choose it any more.
   default_hosting_type         text not null default 'cloud_api' check (default_hosting_type in ('cloud_api', 'on_premise')),
