@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import re
 from collections.abc import AsyncIterator
 
 import pytest
 
+from partnerhub.dashboard import words
 from partnerhub.identity.schemas import SYSTEM
+from partnerhub.onboarding.errors import IoSignatureRefused
 from partnerhub.partners import queries as partners
+from partnerhub.partners import redirects
 from partnerhub.partners.schemas import PartnerSettings
 from partnerhub.partners.services import generate_platform_secret, reveal_platform_secret
 from partnerhub.ui.frame import CSRF_FIELD
+from partnerhub.webhooks import pasted
 from partnerhub.webhooks import queries as webhooks
 from partnerhub.webhooks.schemas import OwnerKind
 from tests.factories import MadeMember
 from tests.hub_stage import INTEGRATION, HubStage
 from tests.identity.people import last_code, mails_to
 from tests.plain_browser import Browser, Visit
+from tests.webhooks.receivers import answer
 
 CONFIRM = f"{INTEGRATION}/confirm"
 
@@ -263,3 +270,46 @@ async def test_a_member_reads_and_changes_nothing(stage: HubStage) -> None:
 async def test_what_is_not_there_cannot_be_confirmed(desk: Desk) -> None:
     missing = await desk.browser.get(f"{CONFIRM}/anything")
     assert (missing.status, missing.headers["x-error-code"]) == (404, "action_not_found")
+
+
+async def test_the_redirect_url_is_opened_and_explained(desk: Desk) -> None:
+    right = await desk.send("/test-redirect", redirect_url=desk.stage.receiver.url("/connected"))
+    assert (right.status, "The page answers" in right.words) == (200, True)
+    desk.stage.receiver.script = answer(500)
+    failing = await desk.send("/test-redirect", redirect_url=desk.stage.receiver.url("/connected"))
+    assert "The server failed with 500." in failing.words
+    refused = await desk.send("/test-redirect", redirect_url="https://my_host.example:8443/back")
+    assert refused.status == 422
+    assert "underscore" in refused.words
+    assert "port" in refused.words
+    assert (await desk.log()).count("redirect_url.tested") == 2
+
+
+async def test_a_pasted_signature_is_checked_in_words(desk: Desk) -> None:
+    checker = f"{INTEGRATION}/signature"
+    body = '{"id":"evt_1","event":"channel_live","data":{"id":"tlbN64CH"}}'
+    none = await desk.browser.send(checker, checker, body=body, signature="0" * 64)
+    assert "There is no platform secret yet" in none.words
+    secret = await desk.generate()
+    right = hmac.digest(secret.encode(), body.encode(), hashlib.sha256).hex()
+    for signature, verdict in (
+        (right, "The signature fits the body."),
+        (right.upper(), "upper case"),
+        (f"sha256={right}", "prefix"),
+        ("0" * 64, "No secret of yours makes this signature"),
+        ("abc", "3 characters instead of 64"),
+        ("", "There is no signature to check."),
+    ):
+        told = await desk.browser.send(checker, checker, body=body, signature=signature)
+        assert told.status == 200
+        assert verdict in told.words, signature
+        assert secret not in told.text
+    spaced = await desk.browser.send(checker, checker, body=body.replace(",", ", "), signature=right)
+    assert "another writing" in spaced.words
+
+
+def test_every_outcome_has_words() -> None:
+    assert set(words.REDIRECTS) == set(redirects.MEANINGS)
+    assert set(words.FINDINGS) == set(pasted.CODES)
+    refusals = {error.code for error in IoSignatureRefused.__subclasses__()}
+    assert set(words.REFUSALS) == refusals

@@ -181,6 +181,7 @@ HUB_ROWS: Mapping[str, Row] = {
         f"POST /dashboard/partner/integration/{change}": OWNER_PAGE
         for change in (
             "test",
+            "test-redirect",
             "solution",
             "defaults",
             "overlap",
@@ -192,6 +193,8 @@ HUB_ROWS: Mapping[str, Row] = {
         )
     },
     "GET /dashboard/partner/integration/headers": OWNER_PAGE,
+    "GET /dashboard/partner/integration/signature": PARTNER_PAGE,
+    "POST /dashboard/partner/integration/signature": PARTNER_PAGE,
     "GET /dashboard/partner/integration/confirm/{action}": OWNER_PAGE,
     "GET /dashboard/partner/connect": PARTNER_PAGE,
     "GET /dashboard/partner/deliveries": PARTNER_PAGE,

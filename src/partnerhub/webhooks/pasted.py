@@ -136,7 +136,7 @@ class Secret:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is so: a stable code, what it means and what to do; `values` are those in the verdict."""
+    """One thing that is so: a stable code, what it means with its `values`, and what to do."""
 
     code: str
     verdict: str
@@ -340,4 +340,5 @@ def _report(*codes: str, **values: object) -> Report:
 
 def _finding(code: str, values: Mapping[str, object]) -> Finding:
     verdict, advice = _WORDS[code]
-    return Finding(code, verdict.format_map({"position": "?", "length": "?", **values}), advice)
+    known = {"position": "?", "length": "?", **values}
+    return Finding(code, verdict.format_map(known), advice, known)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from litestar import Router
 from litestar.di import Provide
 
-from partnerhub.dashboard.integration import addresses, confirmations, defaults, headers, page
+from partnerhub.dashboard.integration import addresses, checker, confirmations, defaults, headers, page
 from partnerhub.dashboard.integration.page import PATH
 from partnerhub.identity.schemas import Hub
 from partnerhub.web.guards import requires
@@ -21,6 +21,7 @@ def router() -> Router:
             page.show_integration,
             addresses.save_addresses,
             addresses.test_webhook,
+            addresses.test_redirect,
             defaults.save_solution,
             defaults.save_defaults,
             defaults.save_overlap,
@@ -28,6 +29,8 @@ def router() -> Router:
             defaults.turn_io_signature_on,
             headers.edit_headers,
             headers.save_headers,
+            checker.show_checker,
+            checker.check_signature,
             confirmations.router(),
         ],
         dependencies={"desk": Provide(page.provide_desk)},

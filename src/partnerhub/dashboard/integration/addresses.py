@@ -11,12 +11,13 @@ from msgspec import UNSET
 
 from partnerhub.dashboard import words
 from partnerhub.dashboard.forms import Form
-from partnerhub.dashboard.integration.page import PATH, Desk, Draft, Trial
+from partnerhub.dashboard.integration.page import PATH, Desk, Draft, Trial, Walk
 from partnerhub.identity.schemas import Hub
 from partnerhub.kit.errors import Invalid, TooMany
 from partnerhub.kit.http import HttpClient
+from partnerhub.partners.redirects import RedirectResult
 from partnerhub.partners.schemas import SettingsChange
-from partnerhub.partners.services import try_webhook_url
+from partnerhub.partners.services import try_redirect_url, try_webhook_url
 from partnerhub.ui.frame import Tone
 from partnerhub.web.guards import requires
 from partnerhub.web.navigation import N_
@@ -81,6 +82,50 @@ async def test_webhook(
         )
     draft = Draft(asdict(data), {"webhook_url": error} if error else {})
     return desk.show(situation, draft=draft, trial=trial, status=status)
+
+
+@post(PATH + "/test-redirect", status_code=200, guards=[requires(hub=Hub.PARTNER, owner=True)])
+async def test_redirect(
+    desk: NamedDependency[Desk], outbound: NamedDependency[HttpClient], data: Form[AddressesForm]
+) -> Response[Any]:
+    """Open the redirect URL in the field now, saved or not, and explain what came of it."""
+    walk: Walk | None = None
+    error = ""
+    try:
+        result = await try_redirect_url(
+            desk.tenant.db,
+            outbound,
+            partner_id=desk.tenant.partner_id,
+            url=data.redirect_url,
+            actor=desk.tenant.actor,
+            allow_loopback=desk.messaging.allow_loopback,
+        )
+        walk = _walk(desk.page, result)
+    except (Invalid, TooMany) as refused:
+        error = " ".join(desk.page.wrong(refused).values()) or desk.page.explain(refused)
+    status = 200 if walk else 422
+    if desk.page.is_fragment:
+        return desk.page.show(
+            "dashboard/integration.html",
+            part="dashboard/redirect_test_part.html",
+            status=status,
+            walk=walk,
+            redirect_error=error,
+        )
+    draft = Draft(asdict(data), {"redirect_url": error} if error else {})
+    return desk.show(await desk.read(), draft=draft, walk=walk, status=status)
+
+
+def _walk(page: Page, result: RedirectResult) -> Walk:
+    meaning, advice = words.REDIRECTS[result.code]
+    told = {"status": result.last.status, "location": result.last.location or result.last.url}
+    return Walk(
+        result=result,
+        meaning=page.say(meaning).format(**told),
+        advice=page.say(advice) if result.code != "ok" else "",
+        tone="good" if result.code == "ok" else "warn" if result.is_success else "bad",
+        milliseconds=sum(hop.timings.total_us for hop in result.hops) / 1000,
+    )
 
 
 def _trial(page: Page, result: TestResult) -> Trial:

@@ -14,8 +14,12 @@ from partnerhub.dashboard import words
 from partnerhub.dashboard.means import MessagingAddress, connect_link
 from partnerhub.kit import clock
 from partnerhub.kit.crypto import Keyring
+from partnerhub.onboarding import queries as onboarding
+from partnerhub.onboarding.samples import SAMPLES
+from partnerhub.onboarding.schemas import Refusal
 from partnerhub.partners import queries as partners
 from partnerhub.partners.errors import SettingsInvalid
+from partnerhub.partners.redirects import RedirectResult
 from partnerhub.partners.schemas import DATA_REGIONS, PartnerSettings, SettingsChange, TokenUse
 from partnerhub.partners.services import update_settings
 from partnerhub.ui.frame import Toast, Tone
@@ -36,6 +40,7 @@ from partnerhub.webhooks.schemas import (
 from partnerhub.webhooks.urls import INVALID_EXAMPLES, VALID_EXAMPLES
 
 PATH = "/dashboard/partner/integration"
+_REFUSALS_SHOWN = 10
 _TOKEN_USE_SHOWN = timedelta(days=30)
 
 
@@ -49,6 +54,7 @@ class Situation:
     open: OpenDeliveries
     signing_keys: Sequence[SigningKey]
     token_uses: Sequence[TokenUse]
+    refusals: Sequence[Refusal]
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,17 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class Walk:
+    """What opening the redirect URL showed, in the reader's words."""
+
+    result: RedirectResult
+    meaning: str
+    advice: str
+    tone: Tone
+    milliseconds: float
+
+
+@dataclass(frozen=True)
 class Desk:
     """One request of this screen, and what its handlers work with."""
 
@@ -92,11 +109,12 @@ class Desk:
             uses = await partners.list_token_uses(
                 unit, partner_id=partner_id, since=clock.now() - _TOKEN_USE_SHOWN
             )
+            refusals = await onboarding.list_refusals(unit, partner_id=partner_id, limit=_REFUSALS_SHOWN)
             endpoint = await webhook_queries.find_endpoint(
                 unit, owner_kind=OwnerKind.PARTNER, owner_id=partner_id, keyring=self.keyring
             )
             if endpoint is None:
-                return Situation(settings, None, None, OpenDeliveries(), keys, uses)
+                return Situation(settings, None, None, OpenDeliveries(), keys, uses, refusals)
             found = await webhook_queries.list_deliveries(
                 unit,
                 partner_id=partner_id,
@@ -104,7 +122,7 @@ class Desk:
                 limit=1,
             )
             waiting = await webhook_queries.count_open(unit, partner_id=partner_id, endpoint_id=endpoint.id)
-        return Situation(settings, endpoint, next(iter(found.items), None), waiting, keys, uses)
+        return Situation(settings, endpoint, next(iter(found.items), None), waiting, keys, uses, refusals)
 
     async def change(self, change: SettingsChange) -> None:
         """Change settings. Raises: SettingsInvalid and whatever else `update_settings` refuses."""
@@ -140,6 +158,7 @@ class Desk:
         *,
         draft: Draft | None = None,
         trial: Trial | None = None,
+        walk: Walk | None = None,
         status: int = 200,
     ) -> Response[Any]:
         """Answer with the whole page."""
@@ -164,7 +183,13 @@ class Desk:
             form={**form, **draft.values},
             errors={**dict.fromkeys(form, ""), **draft.errors},
             trial=trial,
+            walk=walk,
             error="",
+            redirect_error="",
+            refusals=[
+                (self.page.say(words.REFUSALS[refusal.reason]), refusal) for refusal in situation.refusals
+            ],
+            samples=SAMPLES,
             regions=_regions(self.page),
             good_url=VALID_EXAMPLES[0].url,
             bad_urls=[
