@@ -6,27 +6,17 @@ Meta's window is the simulator's admin API here; the window itself is for `tests
 from __future__ import annotations
 
 import json
-from typing import Any
 from urllib.parse import quote
 
 import pytest
 from yarl import URL
 
-from partnerhub.ui.frame import CSRF_FIELD
+from tests.app.popup_steps import ACCOUNT, at_connect, run_of, send, share
 from tests.factories import MadePartner, make_partner
 from tests.hub_stage import HubStage
 from tests.hub_tours import PIN
 from tests.identity.people import PASSWORD
-from tests.plain_browser import Browser, Visit
 from tests.simulator import harness
-
-ACCOUNT = {
-    "company": "Fjord Travel",
-    "person": "Ann Fjord",
-    "email": "ann@fjord.example",
-    "password": PASSWORD,
-    "accepts_terms": "on",
-}
 
 
 @pytest.fixture
@@ -35,37 +25,6 @@ async def partner(stage: HubStage) -> MadePartner:
     return await make_partner(
         stage.database, brand_name="Acme Chat", redirect_url=stage.receiver.url("/connected")
     )
-
-
-def run_of(page: Visit) -> str:
-    """Return the address of the run that a page is of."""
-    return "/".join(URL(page.path).path.split("/")[:4])
-
-
-async def send(browser: Browser, page: Visit, action: str, /, **fields: str) -> Visit:
-    """Send a form of a run's page."""
-    return await browser.post(f"{run_of(page)}/{action}", **{CSRF_FIELD: page.field(CSRF_FIELD), **fields})
-
-
-async def at_connect(browser: Browser, partner: MadePartner, query: str = "") -> Visit:
-    """Sign up and stand before Meta's window."""
-    page = await send(browser, await browser.get(f"/onboarding/{partner.id}{query}"), "account", **ACCOUNT)
-    assert "Connect your number" in page.words, page.words
-    return page
-
-
-async def share(stage: HubStage, **number: Any) -> dict[str, str]:  # Any: JSON of the simulator
-    """Finish Embedded Signup at Meta and return what its window tells the page."""
-    made = await stage.meta.admin(
-        "POST",
-        "/signups",
-        {
-            "app_id": harness.APP_ID,
-            "business": {"name": "Fjord Travel"},
-            "number": {"phone_number": "+49 30 5551 9001", "display_name": "Fjord Travel", **number},
-        },
-    )
-    return {"code": made["code"], "event": made["message"]["event"], **made["message"]["data"]}
 
 
 async def test_a_link_becomes_a_run_with_a_clean_address_and_fills_the_form(
