@@ -1,9 +1,9 @@
 """A sample partner site: what an integration has to do, and nothing more.
 
-It shows a connect button that opens the onboarding popup, reads `client` and `channels` from the redirect,
-mints a key, sets the number's webhook, creates and sends a template, shows the balance, and receives both
-kinds of webhook, checking each signature by the documented recipe. It speaks to the hub over HTTP only, like
-any partner would; the one thing no partner has is the link to the customer's phone in the simulator.
+It shows the hub's connect button, which opens the onboarding popup and reports `client` and `channels`, mints
+a key, sets the number's webhook, creates and sends a template, shows the balance, and receives both kinds of
+webhook, checking each signature by the documented recipe. It speaks to the hub over HTTP only, like any
+partner would; the one thing no partner has is the link to the customer's phone in the simulator.
 """
 
 from __future__ import annotations
@@ -193,12 +193,17 @@ def create_site(config: SiteConfig) -> Litestar:
     @get("/", media_type="text/html", sync_to_thread=False)
     def page() -> Response[bytes]:
         content = (FILES / "index.html").read_text()
-        values = {"partner_id": config.partner_id, "hub_url": config.hub_url, "phone_url": config.phone_url}
+        values = {
+            "partner_id": config.partner_id,
+            "hub_url": config.hub_url,
+            "site_url": config.site_url,
+            "phone_url": config.phone_url,
+        }
         for name, value in values.items():
             content = content.replace("{{ " + name + " }}", value)
         policy = (
-            "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self';"
-            " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+            f"default-src 'none'; script-src 'self' {config.hub_url}; style-src 'self'; connect-src 'self';"
+            " img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         )
         return Response(content.encode(), headers={"content-security-policy": policy}, media_type="text/html")
 

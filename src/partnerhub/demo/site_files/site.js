@@ -1,14 +1,6 @@
-// The popup contract of the public connect button, in its shortest form.
+// What a partner's page does with the connect button: hear which numbers were shared, and tell its server.
 (() => {
-  const { partner, hub, phone } = document.body.dataset;
-  const query = new URLSearchParams(location.search);
-
-  // In the popup: hand what the redirect brought to the page that opened us, and close.
-  if (window.opener && query.has("client")) {
-    window.opener.postMessage(location.search, location.origin);
-    window.close();
-    return;
-  }
+  const { phone } = document.body.dataset;
 
   const at = (id) => document.getElementById(id);
   const call = async (path, content) => {
@@ -50,33 +42,18 @@
     }
   };
 
-  const connected = async (search) => {
-    const found = new URLSearchParams(search);
-    const channels = (found.get("channels") || "").slice(1, -1).split(",").filter(Boolean);
-    say("connected", `Client ${found.get("client")} shared ${channels.join(", ") || "no number"}. Minting a key …`);
+  // The button reports each run once: from its window, or from this page's address where there was none.
+  document.addEventListener("connect-callback", async ({ detail: { client, channels } }) => {
+    say("connected", `Client ${client} shared ${channels.join(", ") || "no number"}. Minting a key …`);
     if (!channels.length) return;
     try {
       const minted = await call("/api/connect", { channel: channels[0] });
-      say("connected", `Client ${found.get("client")} · number ${minted.channel} · key ${minted.key} · webhook set.`);
+      say("connected", `Client ${client} · number ${minted.channel} · key ${minted.key} · webhook set.`);
     } catch (error) {
       say("connected", error.message, true);
     }
     refresh();
-  };
-
-  at("connect").addEventListener("click", () => {
-    const url = `${hub}/dashboard/app/${partner}?` +
-      new URLSearchParams({ state: "sample", redirect_url: `${location.origin}/` });
-    window.open(url, "connect", "toolbar=no, menubar=no, width=600, height=920, top=100, left=100");
   });
-  window.addEventListener("message", (event) => {
-    if (event.origin === location.origin && typeof event.data === "string") connected(event.data);
-  });
-  if (query.has("client")) {
-    // Without an opener the redirect ends here; a reload must not mint a second key.
-    history.replaceState(null, "", location.pathname);
-    connected(`?${query}`);
-  }
 
   const lead = () => { at("phone").href = `${phone}/${at("to").value.replace(/\D/g, "")}`; };
   at("to").addEventListener("input", lead);
