@@ -144,6 +144,11 @@ def test_initials(name: str, letters: str) -> None:
     assert formats.initials(name) == letters
 
 
+def test_a_technical_name_breaks_after_its_underscores_and_stays_text() -> None:
+    assert formats.breakable("channel_live") == "channel_<wbr>live"
+    assert formats.breakable("<b>_") == "&lt;b&gt;_<wbr>"
+
+
 MESSAGES = [
     ("plain", "plain"),
     ("*bold*", "<b>bold</b>"),

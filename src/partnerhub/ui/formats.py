@@ -104,6 +104,11 @@ def phone(number: str) -> str:
     return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
 
 
+def breakable(name: str) -> Markup:
+    """Let a technical name break after its underscores where it does not fit."""
+    return escape(name).replace("_", Markup("_<wbr>"))
+
+
 def initials(name: str) -> str:
     """Return one or two letters that stand for a name."""
     words = re.findall(r"[^\W\d_]+|\d+", name)

@@ -212,6 +212,7 @@ _FILTERS = {
     "duration": _duration,
     "size": _size,
     "phone": formats.phone,
+    "breakable": formats.breakable,
     "initials": formats.initials,
     "whatsapp": formats.whatsapp_text,
     "json": _json,
