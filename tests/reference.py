@@ -218,7 +218,7 @@ _COMMANDS = f"""\
 Commands read the settings of the environment (see [Settings](settings.md)), or, with `--data-dir`, the
 installation that `partnerhub run` made there, whether it runs or not. They leave with 0 when done, 1 when
 something did not work (told in a line with its [code](errors.md)), and 2 for wrong settings or wrong use.
-What is printed never holds a secret, except the key that `partner key` and `keys new` are asked for.
+What is printed never holds a secret, except the key that `partner key create` and `keys new` are asked for.
 """
 
 

@@ -138,7 +138,7 @@ def test_a_partner_is_created_with_its_wallet_and_every_wrong_field_is_named(dat
 
 def test_a_partner_key_is_said_once_and_alone(database_url: str) -> None:
     partner_id = make_partner(database_url)
-    done = command("partner", "key", partner_id, "--scopes", "read, security", url=database_url)
+    done = command("partner", "key", "create", partner_id, "--scopes", "read, security", url=database_url)
     assert done.code == 0, done.err
     assert re.fullmatch(r"phk_[\w-]{40,}", done.out), "a script takes the key from standard output"
     assert done.err == ""
@@ -158,10 +158,52 @@ def test_a_partner_key_is_said_once_and_alone(database_url: str) -> None:
         return found is not None and found.partner_id == partner_id
 
     assert asyncio.run(is_known())
-    wrong = command("partner", "key", partner_id, "--scopes", "read,everything", url=database_url)
+    wrong = command("partner", "key", "create", partner_id, "--scopes", "read,everything", url=database_url)
     assert (wrong.code, wrong.out, "(key_invalid)" in wrong.err) == (1, "", True)
-    nobody = command("partner", "key", "nobodyPA", url=database_url)
+    nobody = command("partner", "key", "create", "nobodyPA", url=database_url)
     assert (nobody.code, nobody.out, "(partner_not_found)" in nobody.err) == (1, "", True)
+
+    ((key_id,),) = rows(database_url, "select id from partner_key")
+    listed = command("partner", "key", "list", partner_id, url=database_url)
+    assert (listed.code, str(key_id) in listed.out, done.out in listed.out) == (0, True, False)
+    other = command("partner", "key", "revoke", make_partner(database_url), str(key_id), url=database_url)
+    assert (other.code, "(key_not_found)" in other.err) == (1, True)
+    assert asyncio.run(is_known())
+    revoked = command("partner", "key", "revoke", partner_id, str(key_id), url=database_url)
+    assert (revoked.code, revoked.out) == (0, f"The key {key_id} opens nothing any more.")
+    assert not asyncio.run(is_known())
+    assert ("partner_key.revoked",) in rows(database_url, "select action from audit_entry")
+
+
+def test_a_price_rule_is_added_and_shown_and_what_cannot_hold_is_refused(database_url: str) -> None:
+    partner_id = make_partner(database_url)
+    add, day = ("partner", "price-rule", "add"), ("--since", "2026-12-01")
+    done = command(*add, partner_id, "percent", "12.5", *day, "--category", "MARKETING", url=database_url)
+    assert done.code == 0, done.err
+    assert re.fullmatch(r"Price rule \S{36} holds from 2026-12-01\.", done.out)
+    done = command(*add, "all", "fixed", "0.004", *day, "--currency", "eur", url=database_url)
+    assert done.code == 0, done.err
+    kept = rows(database_url, "select partner_id, op, value, currency, category from price_rule order by op")
+    assert kept == [(None, "fixed", 4_000, "EUR", None), (partner_id, "percent", 125_000, None, "marketing")]
+    assert ("price_rule.added",) in rows(database_url, "select action from audit_entry")
+    shown = command("partner", "price-rule", "list", partner_id, url=database_url)
+    assert shown.out.splitlines() == [
+        f"{partner_id}: percent 12.5 % for marketing, from 2026-12-01, priority 100",
+        "all: fixed 0.004 EUR, from 2026-12-01, priority 100",
+    ]
+
+    wrong = command(
+        *add, partner_id, "floor", "0.05", *day, "--until", "2026-12-01", "--market", "Atlantis",
+        "--category", "gossip", url=database_url,
+    )  # fmt: skip
+    assert (wrong.code, "(price_rule_invalid)" in wrong.err) == (1, True)
+    named = {line.split(":")[0].strip() for line in wrong.err.splitlines()[1:]}
+    assert named == {"currency", "until", "market", "category"}
+    wrong = command(*add, partner_id, "percent", "1.23456", *day, url=database_url)
+    assert (wrong.code, "(invalid_amount)" in wrong.err) == (1, True)
+    nobody = command(*add, "nobodyPA", "percent", "1", *day, url=database_url)
+    assert (nobody.code, "(partner_not_found)" in nobody.err) == (1, True)
+    assert len(rows(database_url, "select 1 from price_rule")) == 2
 
 
 def test_a_person_of_two_partners_is_one_person_and_asked_for_one_password(database_url: str) -> None:

@@ -97,7 +97,7 @@ def make_partner(demo: Installation, name: str) -> Partner:
     """Make a partner and its key as an operator does."""
     made = demo.command("partner", "create", name, "--country", "DE")
     partner_id = made.split()[-1].rstrip(".")
-    return Partner(partner_id, demo.command("partner", "key", partner_id))
+    return Partner(partner_id, demo.command("partner", "key", "create", partner_id))
 
 
 @asynccontextmanager

@@ -26,6 +26,8 @@ DataDir = Annotated[
     typer.Option(help="Data folder of an installation that `partnerhub run` made; else the settings count."),
 ]
 
+PartnerId = Annotated[str, typer.Argument(help="The partner's id, such as f167CmPA.")]
+
 
 @contextmanager
 def located(data_dir: Path | None, *, make: bool = False) -> Iterator[Opened]:

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from partnerhub.app.telling import console
-from partnerhub.cli.means import ACTOR, DataDir, complete, opened
+from partnerhub.cli import partner_keys, price_rules
+from partnerhub.cli.means import ACTOR, DataDir, PartnerId, complete, opened
 from partnerhub.identity import services as identity
 from partnerhub.identity.queries import find_user_by_email
 from partnerhub.partners import queries as partner_queries
@@ -18,8 +19,8 @@ from partnerhub.partners import services as partners
 operator = typer.Typer(no_args_is_help=True, help="People who run this installation.")
 partner = typer.Typer(no_args_is_help=True, help="Partners.")
 user = typer.Typer(no_args_is_help=True, help="People of a partner.")
-
-PartnerId = Annotated[str, typer.Argument(help="The partner's id, such as f167CmPA.")]
+partner.add_typer(partner_keys.commands, name="key")
+partner.add_typer(price_rules.commands, name="price-rule")
 
 
 @operator.command("create")
@@ -62,27 +63,6 @@ def create_partner(
                 actor=ACTOR,
             )
         console.print(f"Partner {made.brand_name} has the id {made.id}.", markup=False)
-
-    complete(work())
-
-
-@partner.command("key")
-def create_partner_key(
-    partner_id: PartnerId,
-    name: Annotated[str, typer.Option(help="What the key is for.")] = "Command line",
-    scopes: Annotated[str, typer.Option(help="read, write, security; separated by commas.")] = "read,write",
-    data_dir: DataDir = None,
-) -> None:
-    """Create a Partner API key; it is shown once."""
-
-    async def work() -> None:
-        wanted = [part.strip() for part in scopes.split(",")]
-        async with opened(data_dir) as database, database.system() as unit:
-            await partner_queries.get_partner(unit, partner_id=partner_id)
-            _, secret = await partners.create_key(
-                unit, partner_id=partner_id, name=name, scopes=wanted, actor=ACTOR
-            )
-        console.print(secret, markup=False)
 
     complete(work())
 

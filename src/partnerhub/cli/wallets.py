@@ -9,8 +9,7 @@ import typer
 from rich.table import Table
 
 from partnerhub.app.telling import console
-from partnerhub.cli.means import ACTOR, DataDir, complete, opened
-from partnerhub.cli.people import PartnerId
+from partnerhub.cli.means import ACTOR, DataDir, PartnerId, complete, opened
 from partnerhub.kit import money
 from partnerhub.ledger import queries as ledger_queries
 from partnerhub.ledger import services as ledger

@@ -31,6 +31,12 @@ class KeyReused(Conflict):
     code = "key_reused"
 
 
+class PriceRuleInvalid(Invalid):
+    """A price rule that cannot hold; `fields` says what is wrong with it."""
+
+    code = "price_rule_invalid"
+
+
 class RatesRefused(Invalid):
     """The price file cannot be taken; nothing of it was written. `fields` maps `line N` to what is wrong."""
 

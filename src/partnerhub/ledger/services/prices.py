@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from typing import TypeVar
 from uuid import UUID
@@ -14,17 +14,21 @@ from uuid import UUID
 import msgspec
 
 from partnerhub.identity.schemas import Actor
+from partnerhub.identity.services import record_change
 from partnerhub.kit import clock
 from partnerhub.kit.database import Unit
 from partnerhub.kit.ids import uuid7
 from partnerhub.kit.money import Micros
-from partnerhub.ledger.errors import RatesRefused
+from partnerhub.ledger.errors import PriceRuleInvalid, RatesRefused
 from partnerhub.ledger.price_files import RateLine, read_markets, read_rates, text_of
-from partnerhub.ledger.schemas import ImportResult, MarketChange, PriceRule, RateChange
+from partnerhub.ledger.pricing import category_of
+from partnerhub.ledger.schemas import Category, ImportResult, MarketChange, PriceRule, RateChange, RuleOp
 from partnerhub.ledger.timelines import Plan, Span, V, plan
 
 # Where Meta has no market of its own for a country.
 _OTHER = "Other"
+# In millionths, as percentages are.
+_WHOLE = 1_000_000
 Series = tuple[str, str, str]
 K = TypeVar("K", str, Series)
 
@@ -145,8 +149,12 @@ async def import_markets(
 
 
 async def add_price_rule(unit: Unit, *, rule: PriceRule, actor: Actor) -> UUID:
-    """Add what a partner pays on top of Meta's rate, from a day on. A system unit."""
+    """Add what a partner pays on top of Meta's rate, from a day on. A system unit.
+
+    Raises: PriceRuleInvalid.
+    """
     await unit.lock("rates")
+    rule = _checked(rule, await _known_markets(unit))
     change_id = await _record(
         unit, "rule", source="price rule", content=repr(rule), line_count=1, actor=actor
     )
@@ -170,7 +178,42 @@ async def add_price_rule(unit: Unit, *, rule: PriceRule, actor: Actor) -> UUID:
             change_id,
         ),
     )
+    if rule.partner_id is not None:
+        await record_change(
+            unit,
+            partner_id=rule.partner_id,
+            actor=actor,
+            action="price_rule.added",
+            object_kind="price_rule",
+            object_id=str(change_id),
+            before=None,
+            after=asdict(rule),
+        )
     return change_id
+
+
+def _checked(rule: PriceRule, markets: Mapping[str, str]) -> PriceRule:
+    """Return a rule in our own spelling. Raises: PriceRuleInvalid, with everything that is wrong."""
+    faults: dict[str, str] = {}
+    category = category_of(rule.category)
+    market = None if rule.market is None else markets.get(_plain(rule.market))
+    if rule.category is not None and category is None:
+        faults["category"] = f"Categories are {', '.join(Category)}."
+    if rule.market is not None and market is None:
+        faults["market"] = f"“{rule.market}” is not a market of the prefix table."
+    if rule.op is not RuleOp.PERCENT and rule.currency is None:
+        faults["currency"] = "Name the currency of the amount."
+    if rule.currency is not None and not re.fullmatch("[A-Z]{3}", rule.currency):
+        faults["currency"] = "A currency has three letters, such as EUR."
+    if rule.op is not RuleOp.PERCENT and rule.value < 0:
+        faults["value"] = "An amount is not below zero."
+    if rule.op is RuleOp.PERCENT and rule.value < -_WHOLE:
+        faults["value"] = "A price does not fall below zero."
+    if rule.until is not None and rule.until <= rule.since:
+        faults["until"] = "It ends after it begins."
+    if faults:
+        raise PriceRuleInvalid("The price rule cannot be taken.", fields=faults)
+    return replace(rule, market=market, category=category.value if category else None)
 
 
 def _digest(content: bytes | str) -> bytes:
