@@ -223,6 +223,7 @@ async def test_a_lost_answer_is_never_sent_again_and_its_status_adopts_the_reser
     answer = await stage.client.send_template()
     assert answer.status == 502
     assert answer.error["type"] == "GatewayException"
+    assert "may have been done" in answer.error["message"]
     assert len(await stage.messages_at_meta()) == 1
     [wamid] = [message["wamid"] for message in await stage.messages_at_meta()]
     await until(lambda: stage.is_message(wamid, "read"))

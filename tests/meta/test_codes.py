@@ -169,6 +169,8 @@ def test_a_failed_exchange_is_read_by_what_may_have_happened(
     error = unreachable(ExchangeError("broken", phase=phase, kind=kind), is_safe=is_safe)
     assert (error.retry_class, error.code, error.http_status) == (expected, code, None)
     assert error.status == (504 if "timeout" in kind else 502)
+    assert ("may have been done" in error.message) is (code == "meta_unclear")
+    assert ("could not be reached" in error.message) is (code == "meta_unreachable")
 
 
 async def test_a_code_meta_answers_with_arrives_with_its_meaning(

@@ -120,13 +120,16 @@ def refusal_of(answer: Answer, *, is_safe: bool) -> MetaError:
 
 def unreachable(error: ExchangeError, *, is_safe: bool) -> MetaError:
     """Turn a failed exchange into what it means for the call."""
+    words = "Meta could not be reached"
     if error.kind is FailureKind.BLOCKED:
         retry_class, code = RetryClass.FINAL, "meta_unreachable"
     elif is_safe or error.phase is Phase.PRE_DELIVERY:
         retry_class, code = RetryClass.RETRY, "meta_unreachable"
     else:
+        # It went out whole or in part: nobody here knows whether Meta did it.
         retry_class, code = RetryClass.AMBIGUOUS, "meta_unclear"
-    failure = MetaError(f"Meta could not be reached: {error.message}", retry_class=retry_class, code=code)
+        words = "Meta's answer was lost, and what was asked for may have been done"
+    failure = MetaError(f"{words}: {error.message}", retry_class=retry_class, code=code)
     failure.status = error.status
     return failure
 
