@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from partnerhub.channels import queries as channels
 from partnerhub.kit.crypto import Keyring
@@ -228,6 +229,23 @@ async def test_a_callback_that_came_before_its_number_is_delivered_once_the_numb
     assert await route_waiting(database, routes) == 0
     assert await desk.bodies() == [raw]
     assert [(row["wamid"], row["channel_id"]) for row in await desk.statuses()] == [("wamid.2", channel.id)]
+
+
+async def test_what_is_told_of_an_account_before_it_is_known_is_taken_once_it_is(
+    desk: Desk, routes: RouteBook, database: Database
+) -> None:
+    told = {"event": "PARTNER_ADDED", "waba_info": {"waba_id": "104555", "owner_business_id": "1"}}
+    await desk.callbacks.take(post([change(told, "account_update")], entry_id="our-own-business", time=1))
+    with capture_logs() as said:
+        row = (await route_all(desk, routes))["account_update"]
+        assert (row["error"], row["handled_at"]) == ("unknown_account", None)
+        assert await route_waiting(database, routes) == 0
+        await factories.make_waba(database, external_id="104555")
+        assert await route_waiting(database, routes) == 1
+        assert await route_waiting(database, routes) == 0
+    [row] = await desk.changes()
+    assert (row["error"], row["handled_at"] is not None) == (None, True)
+    assert [one for one in said if one["log_level"] != "info"] == [], "that is the usual course"
 
 
 async def test_contacts_that_came_before_their_number_go_both_ways(

@@ -28,9 +28,10 @@ from partnerhub.webhooks.schemas import OwnerKind
 
 # Told to the partner in its own envelope. The echoes of the same feature go to the number only.
 _PARTNER_FIELDS: Final = frozenset({"history", "smb_app_state_sync"})
-# How long a callback of a number that we do not know waits for the number to appear: onboarding subscribes
-# to the account before it has written the number down.
-_WAIT_FOR_NUMBER: Final = timedelta(days=7)
+# How long a change of a number or account that we do not know waits for it to appear: Meta tells of both
+# before onboarding has written them down.
+_WAIT: Final = timedelta(days=7)
+_WAITING: Final = frozenset({"unknown_number", "unknown_account"})
 
 _log = logs.get(__name__)
 
@@ -63,6 +64,14 @@ class _Number(msgspec.Struct):
     requested_verified_name: str | None = None
 
 
+class _WabaInfo(msgspec.Struct):
+    waba_id: str = ""
+
+
+class _AccountChange(msgspec.Struct):
+    waba_info: _WabaInfo | None = None
+
+
 Sink = Callable[[Unit, _Row, bytes], Awaitable[str | None]]
 
 
@@ -78,20 +87,23 @@ async def route_change(database: Database, routes: RouteBook, *, change_id: str)
 
 
 async def route_waiting(database: Database, routes: RouteBook, *, limit: int = 200) -> int:
-    """Deliver callbacks of numbers that were unknown when they came and are known now; return how many."""
+    """Take changes whose number or account was unknown when they came and is known now; return how many."""
     async with database.system() as unit:
         waiting = await unit.fetch_dicts(
             "select id, phone_number_id from meta_change"
-            " where handled_at is null and phone_number_id <> '' and error = 'unknown_number'"
-            " and received_at > now() - %s and exists"
+            " where handled_at is null and received_at > now() - %s"
+            " and (phone_number_id <> '' and error = 'unknown_number' and exists"
             " (select from channel where channel.external_id = meta_change.phone_number_id)"
+            " or error = 'unknown_account' and exists"
+            " (select from waba where waba.external_id = meta_change.entry_id))"
             " order by received_at limit %s",
-            (_WAIT_FOR_NUMBER, limit),
+            (_WAIT, limit),
         )
     delivered = 0
     for each in waiting:
-        live = await routes.by_phone(each["phone_number_id"])
-        if live is None:
+        phone = each["phone_number_id"]
+        live = await routes.by_phone(phone) if phone else None
+        if phone and live is None:
             continue
         async with database.system() as unit:
             row = await _hold(unit, each["id"])
@@ -160,12 +172,14 @@ async def _tell_partner(unit: Unit, row: _Row, live: LiveRoute, value: bytes) ->
 
 
 async def _mark(unit: Unit, row: _Row, problem: str | None) -> None:
-    if problem is not None:
+    if problem in _WAITING:
+        _log.info("meta_change_waits", field=row.field, entry_id=row.entry_id, reason=problem)
+    elif problem is not None:
         _log.warning("meta_change_not_taken", field=row.field, entry_id=row.entry_id, reason=problem)
-    # A callback of an unknown number stays open, so that it is found once the number is known.
+    # What names an unknown number or account stays open, so that it is found once that is known.
     await unit.execute(
         "update meta_change set error = %s, handled_at = case when %s then null else now() end where id = %s",
-        (problem, problem == "unknown_number", row.id),
+        (problem, problem in _WAITING, row.id),
     )
 
 
@@ -252,10 +266,25 @@ async def _update_number(unit: Unit, row: _Row, said: _Number, facts: channels.N
     return None
 
 
+async def _account(unit: Unit, row: _Row, value: bytes) -> str | None:
+    """Keep what Meta tells of an account as long as changes are kept; nothing follows from it here."""
+    about = msgspec.json.decode(value, type=_AccountChange).waba_info
+    # That a business shares an account is told under the provider's own id.
+    account_id = (about.waba_id if about else "") or row.entry_id
+    if await channel_queries.find_waba_by_external_id(unit, external_id=account_id):
+        return None
+    await unit.execute("update meta_change set entry_id = %s where id = %s", (account_id, row.id))
+    return "unknown_account"
+
+
 _SINKS: Final[Mapping[str, Sink]] = {
     "message_template_status_update": _template_status,
     "message_template_quality_update": _template_quality,
     "template_category_update": _template_category,
     "phone_number_quality_update": _number_quality,
     "phone_number_name_update": _number_name,
+    "account_update": _account,
+    "account_alerts": _account,
+    "account_review_update": _account,
+    "business_capability_update": _account,
 }
