@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import aiohttp
 import aiosmtplib
 from tests.serving import serving
 
+from partnerhub.demo.installation import free_port
 from partnerhub.demo.mailbox import Mailbox, create_pages, listen
 
 
@@ -73,3 +76,27 @@ async def test_a_cleared_mailbox_is_empty_also_after_a_restart(tmp_path: Path) -
         async with http.get("/", params={"to": "ops@acme.example"}) as answer:
             assert "Nothing was sent to ops@acme.example yet." in await answer.text()
     assert Mailbox(tmp_path).list_messages() == []
+
+
+async def test_the_mailbox_says_nothing_on_the_terminal(tmp_path: Path) -> None:
+    smtp_port, http_port = free_port(), free_port()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "partnerhub.demo.mailbox", "--folder", str(tmp_path)),
+        *("--smtp-port", str(smtp_port), "--http-port", str(http_port)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        async with asyncio.timeout(60), aiohttp.ClientSession(f"http://127.0.0.1:{http_port}") as http:
+            while True:
+                try:
+                    async with http.get("/healthz"):
+                        break
+                except aiohttp.ClientConnectionError:
+                    await asyncio.sleep(0.1)
+        await send(smtp_port, "ops@acme.example", "Hello")
+    finally:
+        process.terminate()
+    said, _ = await process.communicate()
+    assert len(Mailbox(tmp_path).list_messages()) == 1
+    assert said == b""

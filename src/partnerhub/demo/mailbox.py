@@ -147,6 +147,8 @@ def create_pages(mailbox: Mailbox) -> Litestar:
     return Litestar(
         [show_list, show_message, show_html, list_messages, clear, health, choose, static_files()],
         openapi_config=None,
+        # Otherwise the framework lets every library tell everything: here, each line of SMTP.
+        logging_config=None,
     )
 
 
