@@ -22,7 +22,6 @@ from partnerhub.partners.schemas import Partner
 
 BROWSER = "b" * 43
 PASSING = Rules(terms_url="https://hub.example/terms", without_payment_method=True)
-PERSON: dict[str, Any] = {"ip": "192.0.2.1", "user_agent": "test"}  # Any: two keyword arguments
 
 
 @dataclass(frozen=True)
@@ -33,6 +32,11 @@ class MadeRun:
     id: UUID
     partner_id: str
     rules: Rules = PASSING
+    ip: str = "192.0.2.1"
+
+    @property
+    def _person(self) -> dict[str, Any]:  # Any: two keyword arguments
+        return {"ip": self.ip, "user_agent": "test"}
 
     async def now(self) -> Run:
         """Return the run as its row says."""
@@ -58,7 +62,7 @@ class MadeRun:
             locale="en",
             passwords=CHEAP,
             rules=self.rules,
-            **PERSON,
+            **self._person,
         )
 
     async def sign_in(self, email: str = "ann@acme.example") -> Run:
@@ -71,7 +75,7 @@ class MadeRun:
             password=PASSWORD,
             passwords=CHEAP,
             rules=self.rules,
-            **PERSON,
+            **self._person,
         )
 
     async def version(self) -> str:
@@ -88,7 +92,7 @@ class MadeRun:
             accepts=accepts,
             version=await self.version() if version is None else version,
             rules=self.rules,
-            **PERSON,
+            **self._person,
         )
 
     async def decide(self, *, shown: Collection[str], shared: Collection[str]) -> Run:
@@ -100,7 +104,7 @@ class MadeRun:
             shown=shown,
             shared=shared,
             rules=self.rules,
-            **PERSON,
+            **self._person,
         )
 
     async def connect_another(self) -> Run:
@@ -124,14 +128,19 @@ class MadeRun:
 
 
 async def open_run(
-    database: Database, partner: MadePartner, entry: Entry | None = None, *, rules: Rules = PASSING
+    database: Database,
+    partner: MadePartner,
+    entry: Entry | None = None,
+    *,
+    rules: Rules = PASSING,
+    ip: str = "192.0.2.1",
 ) -> MadeRun:
     """Open one of the partner's links."""
     async with database.system() as unit:
         started = await onboarding.start_run(
             unit, partner_id=partner.id, entry=entry or Entry(), browser_token=BROWSER
         )
-    return MadeRun(database, started.run_id, partner.id, rules)
+    return MadeRun(database, started.run_id, partner.id, rules, ip)
 
 
 async def make_customer(
