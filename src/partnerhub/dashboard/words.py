@@ -106,6 +106,8 @@ ACTIONS: Mapping[str, tuple[str, str, Tone]] = {
     "permission.revoked": (N_("Permission withdrawn"), "lock", "warn"),
     "channel_key.created": (N_("API key created"), "key-round", "neutral"),
     "channel_key.revoked": (N_("API key revoked"), "key-round", "warn"),
+    "webhook.set": (N_("Webhook of the number set"), "webhook", "neutral"),
+    "webhook.removed": (N_("Webhook of the number removed"), "webhook", "warn"),
     "channel.cancellation_request": (N_("Cancelled to the end of the month"), "calendar", "warn"),
     "channel.cancellation_revoke": (N_("Cancellation withdrawn"), "rotate-cw", "good"),
     "channel.cancellation_processed": (N_("Terminated"), "ban", "bad"),
