@@ -143,13 +143,16 @@ def _check(page: Page, partner: Partner, written: Mapping[str, str]) -> tuple[di
             ("preverified_phone_number_id", N_("Pre-verified number ID"), N_("Meta's ids are digits only."))
         )
     if "redirect_url" in values and not is_allowed_redirect(
-        values["redirect_url"], configured=partner.redirect_url, extra_origins=frozenset()
+        values["redirect_url"], configured=partner.redirect_url, extra_origins=partner.redirect_origins
     ):
         wrong.append(
             (
                 "redirect_url",
                 N_("Redirect URL"),
-                N_("It must lead to the site of your redirect URL: the same scheme, host and port."),
+                N_(
+                    "It must lead to the site of your redirect URL (the same scheme, host and port) or to one"
+                    " that you allowed."
+                ),
             )
         )
     labels = {"name": N_("Company name"), "state": N_("State"), "partner": N_("Client reference")}
