@@ -17,7 +17,7 @@ from tests.hub_sample import make_sample
 from tests.hub_stage import HubStage
 from tests.hub_tours import POPUP_HEIGHT, Stop, popup_look, tour_dashboard, tour_popup
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 # Colours would pass over to the other theme's, children after their parents; until then they are neither.
 _NO_PASSING = """() => {
