@@ -126,7 +126,8 @@ async def test_a_healthy_installation_is_told_so(patient: Patient) -> None:
         "database_reachable", "database_version", "clock_database", "database_roles", "database_schema",
         "database_days", "ledger_books", "jobs_worker", "jobs_late", "jobs_failed", "mail_waiting",
         "keys_open", "keys_older",
-        "meta_app", "clock_meta", "meta_token", "meta_scopes", "meta_callback", "meta_fields",
+        "meta_app", "clock_meta", "meta_token", "meta_scopes", "meta_credit_line", "meta_callback",
+        "meta_fields",
         "callback_handshake", "public_hub", "public_hub_metrics", "public_gateway", "public_gateway_metrics",
         "mail_server",
     }  # fmt: skip
@@ -138,6 +139,7 @@ async def test_a_healthy_installation_is_told_so(patient: Patient) -> None:
         ({"meta_app_secrets": "not-the-secret"}, {"meta_app", "meta_token", "meta_callback", "clock_meta"}),
         ({"meta_verify_token": "not-the-token"}, {"callback_handshake"}),
         ({"meta_system_token": "EAAnobody-knows-it"}, {"meta_token"}),
+        ({"meta_credit_line_id": "109000000000000"}, {"meta_credit_line"}),
         ({"smtp_port": 9}, {"mail_server"}),
         ({"hub_url": "http://127.0.0.1:9"}, {"public_hub"}),
         (

@@ -190,6 +190,11 @@ class Settings:
     )
     meta_system_token: str = _setting(help="Access token of your system user at Meta.", secret=True)
     meta_config_id: str = _setting(help="Configuration id of Embedded Signup.")
+    meta_credit_line_id: str = _setting(
+        "",
+        help="Id of your credit line at Meta, shared with every account that is connected; only Solution"
+        " Partners have one. Empty: clients pay Meta themselves.",
+    )
     meta_verify_token: str = _setting(
         help="Token that Meta repeats when it verifies the callback.", secret=True
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -23,7 +24,7 @@ from partnerhub.kit.http import AddressPolicy, HttpClient
 from partnerhub.onboarding import queries
 from partnerhub.onboarding import services as onboarding
 from partnerhub.onboarding.entry import Entry
-from partnerhub.onboarding.errors import NumberTaken
+from partnerhub.onboarding.errors import ConnectFailed, NumberTaken
 from partnerhub.onboarding.schemas import Run, SignupResult, Step
 from partnerhub.onboarding.services import Connector
 from partnerhub.partners.schemas import SettingsChange
@@ -206,6 +207,75 @@ async def share_again(connector: Connector, simulator: Meta, partner: MadePartne
     assert result.phone_number_id == rows[0]["number"]
     after = await onboarding.complete_signup(connector, run_id=run.id, browser_token=token, result=result)
     assert after.error_code is None
+
+
+async def credit_line(simulator: Meta) -> str:
+    """Return the provider's credit line at Meta."""
+    path = f"/{harness.CONFIG.business_id}/extendedcredits"
+    answer = await simulator.get(path, token=harness.SYSTEM_TOKEN)
+    return str(answer.json["data"][0]["id"])
+
+
+async def credit_calls(simulator: Meta) -> int:
+    """Count how often a line was shared."""
+    return len(await simulator.admin("GET", "/calls?path=/whatsapp_credit_sharing_and_attach"))
+
+
+async def funding(simulator: Meta, result: SignupResult) -> dict[str, Any]:
+    """Return what Meta says of an account's payment."""
+    fields = "primary_funding_id,currency"
+    answer = await simulator.get(f"/{result.waba_id}?fields={fields}", token=harness.SYSTEM_TOKEN)
+    return dict(answer.json)
+
+
+async def test_the_operators_credit_line_pays_for_a_new_account(
+    connector: Connector, simulator: Meta
+) -> None:
+    connector = replace(connector, credit_line_id=await credit_line(simulator))
+    db, partner = connector.db, await factories.make_partner(connector.db)
+    run = await open_run(db, email="client-0@acme.example", partner=partner)
+    result = await shared(simulator, "+49 30 901820")
+    assert (await connect(connector, run.id, result)).step is Step.DONE
+    paid = await funding(simulator, result)
+    assert paid["primary_funding_id"]
+    assert paid["currency"] == "EUR"
+    users = await simulator.get(
+        f"/{result.waba_id}/assigned_users?business={harness.CONFIG.business_id}", token=harness.SYSTEM_TOKEN
+    )
+    assert [user["tasks"] for user in users.json["data"]] == [["MANAGE"]]
+    async with db.system() as unit:
+        assert await unit.fetch_value("select currency from waba") == "EUR"
+    # Meta swaps no means of payment, so it is not asked to.
+    await share_again(connector, simulator, partner, 0)
+    assert await credit_calls(simulator) == 1
+    assert await funding(simulator, result) == paid
+
+
+async def test_without_a_credit_line_nothing_is_shared(connector: Connector, simulator: Meta) -> None:
+    run = await open_run(connector.db, email="ann@acme.example")
+    result = await shared(simulator, "+49 30 901820")
+    assert (await connect(connector, run.id, result)).step is Step.DONE
+    assert (await funding(simulator, result)).get("primary_funding_id") is None
+    assert await credit_calls(simulator) == 0
+
+
+@pytest.mark.parametrize("action", ["error", "reset_after"])
+async def test_a_line_that_could_not_be_shared_stops_the_registration_until_it_is_taken_up_again(
+    connector: Connector, simulator: Meta, action: str
+) -> None:
+    connector = replace(connector, credit_line_id=await credit_line(simulator))
+    run = await open_run(connector.db, email="ann@acme.example")
+    result = await shared(simulator, "+49 30 901820")
+    path = "/*/whatsapp_credit_sharing_and_attach"
+    await simulator.admin("POST", "/faults", {"action": action, "code": 10, "path": path, "times": 1})
+    with pytest.raises(ConnectFailed):
+        await connect(connector, run.id, result)
+    stopped = await stored(connector.db, run.id)
+    assert (stopped.step, stopped.error_code) == (Step.REGISTER, "connect_failed")
+    again = await connect(connector, run.id, None)
+    assert (again.step, again.error_code) == (Step.DONE, None)
+    assert (await funding(simulator, result))["primary_funding_id"]
+    assert await credit_calls(simulator) == (1 if action == "reset_after" else 2)
 
 
 async def test_a_number_of_another_partners_client_stays_theirs(

@@ -120,6 +120,7 @@ def create_hub(
                     keyring=keyring,
                     app_id=settings.meta_app_id,
                     system_token=settings.meta_system_token,
+                    credit_line_id=settings.meta_credit_line_id,
                 ),
                 jar=jar,
                 sdk_url=settings.meta_sdk_url,

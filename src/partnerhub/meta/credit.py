@@ -37,6 +37,16 @@ class CreditCalls:
             query={"waba_id": account_id, "waba_currency": currency},
         )
 
+    async def list_allocations(self, line_id: str, *, token: str) -> list[AllocationConfig]:
+        """Return to whom a credit line is shared, the first page of them.
+
+        Raises: MetaError.
+        """
+        page = await self._graph.fetch(
+            Page[AllocationConfig], "GET", f"/{line_id}/owning_credit_allocation_configs", token=token
+        )
+        return page.data
+
     async def get_allocation(self, allocation_id: str, *, token: str) -> AllocationConfig:
         """Return a share of a credit line; its credential equals the account's `primary_funding_id`.
 

@@ -84,6 +84,7 @@ async def _examine(settings: Settings, before: Callable[[str], None]) -> AsyncIt
         looks += [
             ("the app at Meta", "meta_app", lambda: meta.look_at_app(graph, settings)),
             ("the system user's token", "meta_token", lambda: meta.look_at_token(graph, settings)),
+            ("the credit line", "meta_credit_line", lambda: meta.look_at_credit_line(graph, settings)),
             ("the app's callback", "meta_callback", lambda: meta.look_at_callback(graph, settings)),
             ("the handshake", "callback_handshake", lambda: outside.look_at_handshake(http, settings)),
             ("the public addresses", "public", lambda: outside.look_at_addresses(http, settings)),

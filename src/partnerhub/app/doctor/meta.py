@@ -74,6 +74,20 @@ def _life(info: TokenInfo) -> Finding:
     return ok("meta_token", f"The system user's token is valid until {ends:%Y-%m-%d}.")
 
 
+async def look_at_credit_line(meta: MetaClient, settings: Settings) -> AsyncIterator[Finding]:
+    """Ask Meta for the shares of the credit line, which only those may see who may share it."""
+    if not settings.meta_credit_line_id:
+        yield ok("meta_credit_line", "No credit line is set: clients pay Meta themselves.")
+        return
+    try:
+        await meta.credit.list_allocations(settings.meta_credit_line_id, token=settings.meta_system_token)
+    except MetaError as error:
+        yield failed("meta_credit_line", f"The credit line cannot be shared with clients: {_words(error)}")
+    else:
+        words = f"The credit line {settings.meta_credit_line_id} is shared with every account."
+        yield ok("meta_credit_line", words)
+
+
 async def look_at_callback(meta: MetaClient, settings: Settings) -> AsyncIterator[Finding]:
     """Look where Meta sends callbacks, and what is in them."""
     ours = callback_url(settings)

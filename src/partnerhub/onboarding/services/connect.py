@@ -6,8 +6,9 @@ call, every call to Meta may be repeated, and the run remembers where it stopped
 1. the code becomes a token, and the token's own scopes say which account was shared
 2. the account and its number become rows (`channel_created`)
 3. our app is subscribed to the account's webhooks
-4. the number is registered with the partner's region and a PIN (`channel_ready`, `running`, `live`)
-5. Partner-Paid: the permission is shared (`channel_permission_granted`), and the run is done; Direct-Paid:
+4. where the operator has a credit line, it pays for the account
+5. the number is registered with the partner's region and a PIN (`channel_ready`, `running`, `live`)
+6. Partner-Paid: the permission is shared (`channel_permission_granted`), and the run is done; Direct-Paid:
    the client is asked for it
 
 Source: Meta's onboarding sequence for solution providers, November 2026.
@@ -54,6 +55,7 @@ from partnerhub.onboarding.errors import (
     StepWrong,
 )
 from partnerhub.onboarding.schemas import Run, SignupResult, Step
+from partnerhub.onboarding.services.credit import share_credit_line
 from partnerhub.onboarding.services.steps import check_may_add
 from partnerhub.partners import queries as partners
 from partnerhub.partners.schemas import Partner
@@ -76,6 +78,8 @@ class Connector:
     keyring: Keyring
     app_id: str
     system_token: str
+    # The operator's credit line at Meta; empty where clients pay Meta themselves.
+    credit_line_id: str = ""
 
     def place_of_pin(self, channel_id: str) -> str:
         """Return where a number's PIN is sealed."""
@@ -257,6 +261,16 @@ async def _register(connector: Connector, run: Run, partner: Partner, actor: Act
     meta = connector.meta
     channel, token, kept_pin = await _read_channel(connector, run)
     await meta.accounts.subscribe_app(channel.waba.external_id, token=token)
+    await share_credit_line(
+        connector.db,
+        meta,
+        connector.keyring,
+        channel=channel,
+        line_id=connector.credit_line_id,
+        currency=partner.currency,
+        token=token,
+        system_token=connector.system_token,
+    )
     await _advance(connector, channel, Stage.READY, actor)
     # A number that the WhatsApp Business app still uses is registered there already.
     if not channel.is_on_biz_app:
