@@ -167,6 +167,43 @@ def test_no_page_speaks_of_where_it_was_made(page: Path) -> None:
     assert _FORBIDDEN.findall(page.read_text("utf-8")) == []
 
 
+_TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+SEED_COVERAGE = DOCS / "reference" / "seed-coverage.md"
+
+
+def defined_in(file: str) -> set[str]:
+    """Return the tests that a file defines."""
+    path = ROOT / file
+    return set(re.findall(r"^(?:async )?def (test_\w+)\(", path.read_text("utf-8"), re.MULTILINE))
+
+
+@every_page
+def test_every_test_that_is_named_exists(page: Path) -> None:
+    named = set(_TEST.findall(page.read_text("utf-8")))
+    files = {file for file, _ in named if not (ROOT / file).is_file()}
+    assert sorted(files) == []
+    assert sorted(f"{file}::{name}" for file, name in named if name not in defined_in(file)) == []
+
+
+def test_each_promise_of_the_integration_page_names_its_proof_and_what_breaks_it() -> None:
+    promises, seen_red = SEED_COVERAGE.read_text("utf-8").split("## Seen red")
+    rows = re.findall(r"^\| (?!promise|---)(.*) \|$", promises, re.MULTILINE)
+    assert len(rows) == len(set(rows))
+    # One for each sentence about the product in the public description.
+    assert len(rows) == 38
+    for row in rows:
+        promise, proof, breaks = row.split(" | ")
+        assert promise
+        assert breaks
+        assert all(_TEST.fullmatch(one) for one in proof.split("<br>")), row
+    file = "tests/app/test_seed_integration.py"
+    named = {name for where, name in _TEST.findall(promises) if where == file}
+    assert defined_in(file) - named == set()
+    # Seen red were tests that stand for a promise.
+    assert len(_TEST.findall(seen_red)) >= 5
+    assert set(_TEST.findall(seen_red)) <= set(_TEST.findall(promises))
+
+
 # --- partner events ----------------------------------------------------------------------------------------
 
 EVENTS = (DOCS / "reference" / "events.md").read_text("utf-8")

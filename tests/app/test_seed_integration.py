@@ -134,7 +134,8 @@ async def desk(stage: HubStage) -> AsyncIterator[Desk]:
 
 async def test_the_menu_leads_to_the_identifiers_and_addresses(desk: Desk) -> None:
     home = await desk.browser.get(HOME)
-    assert re.search(rf'<a [^>]*href="{INTEGRATION}"', home.text)
+    links = home.values(rf'<a class="nav-link" href="{INTEGRATION}".*?</a>')
+    assert [re.sub("<[^>]*>", "", link) for link in links] == ["Integration"]
     page = await desk.browser.get(INTEGRATION)
     assert (page.status, page.values(r"<h1[^>]*>([^<]*)</h1>")) == (200, ["Integration"])
     for label in ("Partner ID", "Solution ID", "Partner webhook URL", "Redirect URL", "Connect link"):
@@ -200,7 +201,7 @@ async def test_a_solution_id_comes_from_metas_dashboard_and_goes_to_metas_window
 
         assert "solutionID" not in await setup()
         await desk.send("/solution", solution_id="123456789012345")
-        assert (await setup())["solutionID"] == "123456789012345"
+        assert (await setup()).get("solutionID") == "123456789012345"
 
 
 # --- webhooks and redirects --------------------------------------------------------------------------------
@@ -266,7 +267,7 @@ async def test_a_legacy_token_works_while_its_switch_is_on(desk: Desk) -> None:
     page = await desk.browser.get(INTEGRATION)
     assert "Partner keys are safer" in page.words
     status, told = await desk.call("POST", "/api/v2/token", login)
-    assert (status, told["error"]) == (403, "legacy_token_auth_disabled")
+    assert (status, told.get("error")) == (403, "legacy_token_auth_disabled")
     await desk.confirmed("legacy-tokens-on")
     status, issued = await desk.call("POST", "/api/v2/token", login)
     assert status == 200
@@ -276,7 +277,7 @@ async def test_a_legacy_token_works_while_its_switch_is_on(desk: Desk) -> None:
     assert desk.owner.email in (await desk.browser.get(INTEGRATION)).words
     await desk.send("/legacy-tokens/off")
     status, refused = await desk.call("GET", path, **bearer)
-    assert (status, refused["error"]) == (403, "legacy_token_auth_disabled")
+    assert (status, refused.get("error")) == (403, "legacy_token_auth_disabled")
     assert (await desk.call("POST", "/api/v2/token", login))[0] == 403
     for headers in ({"X-API-Key": key.secret}, {"Authorization": f"Bearer {key.secret}"}):
         assert (await desk.call("GET", path, **headers))[0] == 200
@@ -342,7 +343,9 @@ async def test_a_leaked_secret_is_replaced_and_signs_no_more(desk: Desk) -> None
         brought = await desk.came("channel_live")
     assert all(got.is_signed_with(secret) for got in brought)
     assert not any(got.is_signed_with(leaked) for got in brought)
-    assert not any(f"{PLAIN}-previous" in got.headers for got in brought)
+    for got in brought:
+        assert f"{PLAIN}-previous" not in got.headers
+        assert " " not in got.headers["webhook-signature"]
 
 
 async def test_a_secret_needs_the_code_from_the_mailbox(desk: Desk, tmp_path: Path) -> None:
@@ -394,7 +397,8 @@ async def test_a_person_generates_copies_and_views_the_secret(stage: HubStage, b
     permissions = ["clipboard-read", "clipboard-write"]
     async with stage.visit(browser, HOME, member=owner, permissions=permissions) as opened:
         page = opened.page
-        await page.get_by_role("link", name="Integration").first.click()
+        menu = page.get_by_role("navigation", name="Main navigation")
+        await menu.get_by_role("link", name="Integration").click()
         await expect(page).to_have_url(stage.url + INTEGRATION)
         dialog, field = page.get_by_role("dialog"), page.locator("#shown-secret")
         copied = []
@@ -442,7 +446,7 @@ async def test_with_io_signature_on_only_a_signed_link_leads_to_the_sign_up(
     ):
         async with desk.stage.browse() as browser:
             stopped = await browser.get(link)
-            assert (stopped.status, stopped.headers["x-error-code"]) == (403, f"io_signature_{code}")
+            assert (stopped.status, stopped.headers.get("x-error-code")) == (403, f"io_signature_{code}")
             assert 'name="password"' not in stopped.text
     target = await desk.onboard("+49 30 5551 9001", link=signed(secret))
     assert target.query["state"] == "s-1"
