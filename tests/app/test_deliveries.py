@@ -55,6 +55,9 @@ async def test_a_delivery_says_what_was_sent_and_what_came_back(stage: HubStage)
         assert "The receiver answered 202, which counts as delivered." in unusual
         delivered = (await browser.get(f"{DELIVERIES}/{sample.delivered}")).words
         assert "The receiver took the event." in delivered
+        assert "Headers of request 1" in delivered
+        assert "webhook-timestamp: " in delivered
+        assert "x-360dialog-signature: " in delivered
 
 
 async def test_another_partners_delivery_is_neither_shown_nor_sent_again(stage: HubStage) -> None:

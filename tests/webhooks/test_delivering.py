@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from standardwebhooks import Webhook
 from tests.webhooks.receivers import after, answer
@@ -183,6 +185,37 @@ async def test_while_keys_overlap_both_sign_and_afterwards_only_the_new_one(
     async with database.tenant(PARTNER) as unit:
         assert await services.reveal_signing_key(unit, partner_id=PARTNER, keyring=keyring) == "third-secret"
         assert await services.reveal_signing_key(unit, partner_id="otherAPA", keyring=keyring) is None
+
+
+async def test_the_log_shows_the_signatures_that_were_sent_also_after_the_secret_changed(
+    database: Database, keyring: Keyring, make_sender: MakeSender, make_receiver: MakeReceiver
+) -> None:
+    here = await make_receiver(answer(500))
+    await make_sender()
+    endpoint = await set_url(
+        database, keyring, here.url(), headers={"Authorization": "Bearer of-the-receiver"}
+    )
+    await add_key(database, keyring, "first-secret")
+    await accept_pieces(database, piece(endpoint))
+    await here.wait_for(1)
+    await until_states(database, pending=1)
+    await add_key(database, keyring, "second-secret", overlap_hours=24)
+    await make_due(database)
+    await here.wait_for(2)
+    async with asyncio.timeout(10):
+        while len((await details(database))[0].attempts) < 2:  # noqa: ASYNC110 - the sender writes it
+            await asyncio.sleep(0.02)
+    await add_key(database, keyring, "third-secret", overlap_hours=0)
+    (detail,) = await details(database)
+    async with database.tenant(PARTNER) as unit:
+        shown = await services.list_request_headers(unit, partner_id=PARTNER, detail=detail, keyring=keyring)
+    for headers, got in zip(shown, here.got, strict=True):
+        told = {name.lower(): value for name, value in headers}
+        assert told.pop("authorization").endswith("iver")
+        assert "Bearer" not in str(headers), "custom values are never shown"
+        assert told == {name: got.headers[name] for name in told}
+        assert set(told) >= {"webhook-id", "webhook-timestamp", "webhook-signature", "x-360dialog-signature"}
+    assert ["x-360dialog-signature-previous" in dict(headers) for headers in shown] == [False, True]
 
 
 async def test_what_waits_goes_to_the_url_that_is_set_when_it_is_sent(

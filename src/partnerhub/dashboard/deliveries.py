@@ -36,7 +36,7 @@ from partnerhub.webhooks.schemas import (
     OpenDeliveries,
     OwnerKind,
 )
-from partnerhub.webhooks.services import ReplayScope, replay
+from partnerhub.webhooks.services import ReplayScope, list_request_headers, replay
 
 PATH = "/dashboard/partner/deliveries"
 PAGE_SIZE = 50
@@ -88,6 +88,7 @@ class Try:
     attempt: Attempt
     meaning: str
     tone: Tone
+    request: str
     answer: str
     phases: Sequence[tuple[str, int]]
 
@@ -149,13 +150,16 @@ async def show_delivery(
         endpoint = await webhooks.find_endpoint(
             unit, owner_kind=delivery.owner_kind, owner_id=delivery.owner_id, keyring=keyring
         )
+        requests = await list_request_headers(
+            unit, partner_id=tenant.partner_id, detail=detail, keyring=keyring
+        )
     meaning, advice = _outcome(page, detail)
     return page.show(
         "dashboard/delivery.html",
         detail=detail,
         row=_row(page, delivery, names),
         body=_pretty(detail.body),
-        tries=[_try(page, attempt) for attempt in reversed(detail.attempts)],
+        tries=[_try(page, *one) for one in reversed([*zip(detail.attempts, requests, strict=True)])],
         meaning=meaning,
         advice=advice,
         url=detail.attempts[-1].url if detail.attempts else endpoint.url if endpoint else "",
@@ -245,10 +249,10 @@ def _outcome(page: Page, detail: DeliveryDetail) -> tuple[str, str]:
     return page.say(meaning).format(status=delivery.last_status), page.say(advice)
 
 
-def _try(page: Page, attempt: Attempt) -> Try:
+def _try(page: Page, attempt: Attempt, request: Sequence[tuple[str, str]]) -> Try:
     meaning, _advice = words.outcome_words(attempt.error or "ok", attempt.status)
     is_unusual = attempt.error is None and attempt.status != 200
-    lines = [f"{name}: {value}" for name, value in attempt.headers]
+    lines = _lines(attempt.headers)
     body = attempt.body.decode("utf-8", "replace")
     phases = {
         "dns": attempt.dns_us,
@@ -261,9 +265,14 @@ def _try(page: Page, attempt: Attempt) -> Try:
         attempt=attempt,
         meaning=page.say(meaning).format(status=attempt.status),
         tone="bad" if attempt.error else "warn" if is_unusual else "good",
+        request="\n".join(_lines(request)),
         answer="\n".join([*lines, "", body] if body else lines),
         phases=[(page.say(words.PHASES[name]), spent) for name, spent in phases.items() if spent],
     )
+
+
+def _lines(headers: Sequence[tuple[str, str]]) -> list[str]:
+    return [f"{name}: {value}" for name, value in headers]
 
 
 def _pretty(body: bytes) -> str:

@@ -196,8 +196,9 @@ class Sender:
             self._begin(job)
 
     def _begin(self, job: Job) -> None:
-        facts, work, now = job.facts, job.work, clock_now()
-        job.started_at = moments.new()[1]
+        facts, work = job.facts, job.work
+        # What is signed is the moment that the log names, so that the log can show the signature again.
+        job.started_at = now = moments.new()[1]
         try:
             future = self._http.start(
                 "POST",

@@ -11,6 +11,7 @@ from partnerhub.webhooks.services.endpoints import (
 )
 from partnerhub.webhooks.services.publishing import Room, accept_bodies, publish
 from partnerhub.webhooks.services.replaying import ReplayScope, replay
+from partnerhub.webhooks.services.sent import list_request_headers
 from partnerhub.webhooks.services.trials import test_endpoint
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "check_pasted",
     "disable_endpoint",
     "enable_endpoint",
+    "list_request_headers",
     "publish",
     "remove_endpoint",
     "replay",
