@@ -131,6 +131,12 @@ async def _confirm(stage: HubStage, sample: Sample, page: Page) -> AsyncGenerato
     await page.locator("#addresses").get_by_role("link", name="Edit").click()
     await expect(dialog.get_by_label("Header name").first).to_be_visible()
     yield Stop("integration-headers", page, is_whole=False)
+    await page.goto(f"{stage.url}{INTEGRATION}/signature")
+    await page.get_by_label("Body").fill('{"id":"evt_1","event":"channel_live","data":{}}')
+    await page.get_by_label("Signature", exact=True).fill("sha256=" + "0" * 64)
+    await page.get_by_role("button", name="Check").click()
+    await expect(page.get_by_text("Does not fit")).to_be_visible()
+    yield Stop("integration-signature", page)
 
 
 async def tour_link_and_button(
