@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from partnerhub.kit import clock
 from partnerhub.kit.ids import uuid7
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -18,6 +19,12 @@ def new() -> tuple[UUID, datetime]:
     """Make an id and return it with its moment."""
     ident = uuid7()
     return ident, of(ident)
+
+
+def now() -> datetime:
+    """Return the current moment to the millisecond, as ids hold theirs."""
+    at = clock.now()
+    return at.replace(microsecond=at.microsecond // 1000 * 1000)
 
 
 def of(ident: UUID) -> datetime:

@@ -197,8 +197,9 @@ class Sender:
 
     def _begin(self, job: Job) -> None:
         facts, work = job.facts, job.work
-        # What is signed is the moment that the log names, so that the log can show the signature again.
-        job.started_at = now = moments.new()[1]
+        # What is signed is the moment that the log names, so that the log can show the signature again. It is
+        # never before the delivery's own, where another machine's clock goes ahead: the log looks from there.
+        job.started_at = now = max(moments.now(), work.created_at)
         try:
             future = self._http.start(
                 "POST",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from partnerhub.kit.crypto import Keyring
 from partnerhub.kit.database import Unit
@@ -29,8 +29,10 @@ async def list_request_headers(
     moments = [attempt.created_at for attempt in detail.attempts]
     rows = await unit.fetch_dicts(
         "select id, secret_sealed, created_at, retires_at from signing_key where partner_id = %s"
-        " and created_at <= %s and (retires_at is null or retires_at > %s) order by created_at desc, id desc",
-        (partner_id, max(moments), min(moments)) if moments else (partner_id, None, None),
+        " and created_at < %s and (retires_at is null or retires_at > %s) order by created_at desc, id desc",
+        (partner_id, max(moments) + timedelta(milliseconds=1), min(moments))
+        if moments
+        else (partner_id, None, None),
     )
     secrets = [
         (
@@ -42,7 +44,9 @@ async def list_request_headers(
     ]
 
     def keys_at(at: datetime) -> list[bytes]:
-        return [key for key, since, until in secrets if since <= at and (until is None or until > at)]
+        # The moment is cut to the millisecond, and a secret may be of the same one.
+        end = at + timedelta(milliseconds=1)
+        return [key for key, since, until in secrets if since < end and (until is None or until > at)]
 
     return [
         [*signature_headers(keys_at(at), detail.body, event_id=detail.delivery.event_id, at=at), *plain]
