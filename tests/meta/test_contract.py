@@ -262,6 +262,10 @@ CALLS: dict[str, tuple[str, Call]] = {
         "({Credit-Line-ID}/whatsapp_credit_sharing_and_attach)",
         lambda m: m.credit.share_and_attach("7", token=T, account_id="2", currency="EUR"),
     ),
+    "CreditCalls.list_allocations": (
+        "({Credit-Line-ID}/owning_credit_allocation_configs)",
+        lambda m: m.credit.list_allocations("7", token=T),
+    ),
     "CreditCalls.get_allocation": (
         "({Allocation-ID})",
         lambda m: m.credit.get_allocation("8", token=T),
