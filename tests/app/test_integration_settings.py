@@ -313,3 +313,15 @@ def test_every_outcome_has_words() -> None:
     assert set(words.FINDINGS) == set(pasted.CODES)
     refusals = {error.code for error in IoSignatureRefused.__subclasses__()}
     assert set(words.REFUSALS) == refusals
+
+
+async def test_further_sites_are_one_a_line(desk: Desk) -> None:
+    saved = await desk.send("", redirect_origins="https://shop.example.com\r\n\r\n https://app.example.com ")
+    assert saved.status == 200
+    origins = ["https://shop.example.com", "https://app.example.com"]
+    assert (await desk.settings()).partner.redirect_origins == origins
+    refused = await desk.send("", redirect_origins="https://shop.example.com/path")
+    assert (refused.status, "without a path" in refused.words) == (422, True)
+    # A form that does not have the field leaves them alone.
+    await desk.send("", redirect_url="https://app.example.com/back")
+    assert (await desk.settings()).partner.redirect_origins == origins

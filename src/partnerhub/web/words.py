@@ -99,6 +99,7 @@ SENTENCES = (
     N_("The URL has a port; leave it out, https uses 443."),
     N_("The internet cannot reach this host; use a public name or address."),
     N_("Take the part from # on out of the URL; it is never sent."),
+    N_("An origin is https:// and a host name, without a path."),
     N_("The URL has a space, a control character or a backslash in it."),
     N_("The URL is not of the form https://host/path, without a user name in it."),
     N_("The port of the URL is not between 1 and 65535."),

@@ -27,22 +27,28 @@ from partnerhub.webhooks.schemas import TestResult
 
 @dataclass(frozen=True)
 class AddressesForm:
-    """The two addresses; an empty one clears it."""
+    """The addresses; an empty one clears it. `redirect_origins` has one site per line."""
 
     webhook_url: str = ""
     redirect_url: str = ""
+    redirect_origins: str | None = None
+
+    def values(self) -> dict[str, str]:
+        """Return what was written, for showing it again."""
+        return {name: text for name, text in asdict(self).items() if text is not None}
 
 
 @post(PATH, status_code=303, guards=[requires(hub=Hub.PARTNER, owner=True)])
 async def save_addresses(desk: NamedDependency[Desk], data: Form[AddressesForm]) -> Response[Any]:
-    """Save both addresses; the earlier ones are overwritten and stay in the audit log."""
+    """Save the addresses; the earlier ones are overwritten and stay in the audit log."""
     return await desk.save(
         SettingsChange(
             webhook_url=data.webhook_url.strip() or None,
             redirect_url=data.redirect_url.strip() or None,
+            redirect_origins=UNSET if data.redirect_origins is None else data.redirect_origins.split(),
             webhook_headers=UNSET,
         ),
-        values=asdict(data),
+        values=data.values(),
         title=N_("Saved"),
         text=N_("The earlier addresses are overwritten."),
     )
@@ -80,7 +86,7 @@ async def test_webhook(
             trial=trial,
             error=error,
         )
-    draft = Draft(asdict(data), {"webhook_url": error} if error else {})
+    draft = Draft(data.values(), {"webhook_url": error} if error else {})
     return desk.show(situation, draft=draft, trial=trial, status=status)
 
 
@@ -112,7 +118,7 @@ async def test_redirect(
             walk=walk,
             redirect_error=error,
         )
-    draft = Draft(asdict(data), {"redirect_url": error} if error else {})
+    draft = Draft(data.values(), {"redirect_url": error} if error else {})
     return desk.show(await desk.read(), draft=draft, walk=walk, status=status)
 
 

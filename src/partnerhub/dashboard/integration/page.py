@@ -169,6 +169,7 @@ class Desk:
         form = {
             "webhook_url": situation.settings.webhook_url or "",
             "redirect_url": partner.redirect_url or "",
+            "redirect_origins": "\n".join(partner.redirect_origins),
             "solution_id": partner.solution_id or "",
             "data_localization_region": partner.data_localization_region or "US",
             "secret_overlap_hours": str(partner.secret_overlap_hours),
