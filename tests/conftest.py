@@ -76,8 +76,9 @@ def _make_template(server: str) -> None:
 
 
 def clone_database(name: str) -> str:
-    """Make a fresh database from the migrated template and return its URL."""
+    """Make a fresh database from the migrated template and return its URL; its name is this worker's own."""
     server = os.environ["HUB_TEST_SERVER"]
+    name = f"{name}_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
         connection.execute(
@@ -97,8 +98,8 @@ def pytest_asyncio_loop_factories(
 
 
 @pytest.fixture(scope="session")
-def _worker_database(worker_id: str) -> str:
-    return clone_database(f"test_{worker_id}")
+def _worker_database() -> str:
+    return clone_database("test")
 
 
 @pytest.fixture

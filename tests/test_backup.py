@@ -34,12 +34,13 @@ from tests.webhooks.receivers import answer, receiver
 
 
 def new_database(name: str) -> str:
-    """Make an empty database and return its URL."""
+    """Make an empty database and return its URL; its name is this worker's own."""
     server = os.environ["HUB_TEST_SERVER"]
+    own = f"{name}_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
     with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
-        connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
-    return with_database(server, name)
+        connection.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(own)))
+        connection.execute(sql.SQL("create database {}").format(sql.Identifier(own)))
+    return with_database(server, own)
 
 
 @asynccontextmanager
