@@ -123,9 +123,10 @@ async def _note(unit: Unit, *, partner_id: str, refused: IoSignatureRefused, ip:
         ),
     )
     # However many networks somebody has, they fill no table. Rows that another request is about to delete
-    # are left to it: nobody waits for anybody.
+    # are left to it: nobody waits for anybody. Only the surplus is locked: a lock beside an offset would take
+    # the kept rows too, and two requests that hold half of them each would see no surplus.
     await unit.execute(
-        "delete from io_refusal where id in (select id from io_refusal where partner_id = %s"
-        " order by last_at desc, id desc offset %s for update skip locked)",
+        "delete from io_refusal where id in (select id from io_refusal where id in (select id from io_refusal"
+        " where partner_id = %s order by last_at desc, id desc offset %s) for update skip locked)",
         (partner_id, _REFUSALS_KEPT),
     )
