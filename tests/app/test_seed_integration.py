@@ -38,6 +38,15 @@ from tests.webhooks.receivers import Got
 HOW_TO = Path(__file__).parents[2] / "docs" / "how-to"
 CONFIRM = f"{INTEGRATION}/confirm"
 PLAIN = "x-360dialog-signature"
+# Every event of a new client that connects a number.
+ONBOARDED = (
+    "client_created",
+    "channel_created",
+    "channel_ready",
+    "channel_running",
+    "channel_live",
+    "channel_permission_granted",
+)
 
 
 @dataclass(frozen=True)
@@ -211,11 +220,12 @@ async def test_events_of_accounts_come_at_once_to_the_url_on_the_page(desk: Desk
     await desk.addresses(hook="/first")
     async with desk.stage.sending():
         await desk.onboard("+49 30 5551 9001")
-        first = await desk.came("client_created", "channel_created", "channel_live", path="/first")
+        # All of them, or one of the first number could still be on its way when the URL changes.
+        first = await desk.came(*ONBOARDED, path="/first")
         # Edited, the next event goes to the other listener and none to the first.
         await desk.addresses(hook="/second")
         await desk.onboard("+49 30 5551 9002")
-        second = await desk.came("client_created", "channel_created", "channel_live", path="/second")
+        second = await desk.came(*ONBOARDED, path="/second")
         assert len(await desk.came(path="/first")) == len(first)
     assert {got.event_id for got in first}.isdisjoint({got.event_id for got in second})
 
