@@ -89,6 +89,43 @@ def test_a_killed_service_is_back(demo: Installation, service: str) -> None:
     _until(lambda: all(_check_of(demo, one)() for one in SERVICES), within_seconds=BACK_WITHIN_SECONDS)
 
 
+@pytest.mark.parametrize("service", ["gateway", "hub"])
+def test_who_connects_while_a_service_is_away_waits_and_is_not_refused(
+    demo: Installation, service: str
+) -> None:
+    (before,) = demo.pids(service)
+    demo.kill(service)
+    while is_alive(before):
+        time.sleep(0.005)
+    asked_at = time.monotonic()
+    with urllib.request.urlopen(  # noqa: S310 - our own http address
+        f"{demo[f'{service}_url']}/healthz", timeout=BACK_WITHIN_SECONDS
+    ) as answer:
+        assert answer.status == 200
+    print(f"{service} answered after {time.monotonic() - asked_at:.2f} s")
+    assert demo.pids(service) != [before]
+
+
+def test_a_port_that_another_program_has_is_named(demo: Installation) -> None:
+    with data_folder() as folder:
+        second = subprocess.run(
+            [
+                *(sys.executable, "-m", "partnerhub.cli", "run", "--demo", "--data-dir", str(folder)),
+                *("--hub-port", demo["hub_url"].rpartition(":")[2]),
+                *("--gateway-port", "0", "--simulator-port", "0"),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert second.returncode == 1
+        assert demo["hub_url"].rpartition(":")[2] in second.stderr
+        assert "port_taken" in second.stderr
+        assert not (folder / "run.json").exists()
+    assert answers(f"{demo['hub_url']}/healthz")
+
+
 def test_a_second_start_in_the_same_folder_is_refused(demo: Installation) -> None:
     second = subprocess.run(
         [sys.executable, "-m", "partnerhub.cli", "run", "--demo", "--data-dir", str(demo.folder)],

@@ -5,6 +5,7 @@ Then it drains: the server stops accepting, requests in hand finish, the lifespa
 
 from __future__ import annotations
 
+import errno
 import signal
 import socket
 import sys
@@ -19,11 +20,20 @@ import uvloop
 from partnerhub import settings as settings_module
 from partnerhub.kit import logs
 from partnerhub.kit.database import DatabaseTooOld
+from partnerhub.kit.errors import Conflict
 from partnerhub.settings import Settings
 
 Application = Callable[..., Awaitable[None]]
 
 _DRAIN_SECONDS = 15
+_BACKLOG = 2_048
+_TAKE_OVER = "--listening-socket="
+
+
+class PortTaken(Conflict):
+    """Another program listens on the port."""
+
+    code = "port_taken"
 
 
 class _Server(uvicorn.Server):
@@ -44,19 +54,44 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Bind a port that several processes of one service share."""
+def listen(host: str, port: int, *, is_shared: bool = False) -> socket.socket:
+    """Listen on a port; a shared one lets further processes of one service bind it too.
+
+    Raises: PortTaken.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    sock.bind((host, port))
-    sock.set_inheritable(True)
+    if is_shared:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        sock.bind((host, port))
+        sock.listen(_BACKLOG)
+    except OSError as error:
+        sock.close()
+        if error.errno != errno.EADDRINUSE:
+            raise
+        raise PortTaken(f"Port {port} of {host} is taken by another program.") from error
     return sock
 
 
+def taking_over(listener: socket.socket) -> str:
+    """Return the argument that lets a process serve on a socket which its parent keeps open.
+
+    While such a process is away, who connects waits for the next one and is not refused.
+    """
+    return f"{_TAKE_OVER}{listener.fileno()}"
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    for argument in sys.argv[1:]:
+        if argument.startswith(_TAKE_OVER):
+            return socket.socket(fileno=int(argument.removeprefix(_TAKE_OVER)))
+    return listen(host, port, is_shared=True)
+
+
 async def run_application(application: Application, *, host: str, port: int) -> None:
-    """Serve an application until a signal; returns when its lifespan has ended."""
+    """Serve an application until a signal; returns when its lifespan has ended. Raises: PortTaken."""
     config = uvicorn.Config(
         application,
         http="httptools",
@@ -69,9 +104,9 @@ async def run_application(application: Application, *, host: str, port: int) -> 
         proxy_headers=False,  # ours to judge: web.wrapper knows the trusted networks
         timeout_keep_alive=75,
         timeout_graceful_shutdown=_DRAIN_SECONDS,
-        backlog=2_048,
+        backlog=_BACKLOG,
     )
-    await _Server(config).serve(sockets=[listen(host, port)])
+    await _Server(config).serve(sockets=[_listener(host, port)])
 
 
 def run_process(service: str, main: Callable[[Settings], Coroutine[Any, Any, None]]) -> None:
@@ -83,5 +118,5 @@ def run_process(service: str, main: Callable[[Settings], Coroutine[Any, Any, Non
     logs.configure(process=service, level=settings.log_level, readable=settings.readable_logs)
     try:
         uvloop.run(main(settings))
-    except DatabaseTooOld as error:
+    except (DatabaseTooOld, PortTaken) as error:
         sys.exit(f"{error.message} ({error.code})")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ import msgspec
 from rich.console import Console
 
 from partnerhub import settings as settings_module
+from partnerhub.app.serving import listen, taking_over
 from partnerhub.demo import installation, seed
 from partnerhub.demo.processes import MailboxProcess, SimulatorProcess, SiteProcess
 from partnerhub.demo.site import SiteConfig
@@ -86,14 +88,14 @@ class _Run:
     async def _start_services(self, settings: settings_module.Settings, environment: dict[str, str]) -> None:
         """Start everything that needs the database and nothing of each other, at the same time.
 
-        Raises: ChildFailed, TimeoutError.
+        Raises: ChildFailed, PortTaken, TimeoutError.
         """
         starts = [
-            self._start_service(service, port, environment)
-            for service, port, count in (
-                ("gateway", settings.gateway_port, settings.processes),
-                ("hub", settings.hub_port, settings.processes),
-                ("worker", settings.worker_port, 1),
+            self._start_service(service, listener, environment)
+            for service, listener, count in (
+                ("gateway", listen(settings.gateway_host, settings.gateway_port), settings.processes),
+                ("hub", listen(settings.hub_host, settings.hub_port), settings.processes),
+                ("worker", listen(settings.worker_host, settings.worker_port), 1),
             )
             for _ in range(count)
         ]
@@ -101,14 +103,17 @@ class _Run:
             starts += [self._start_mailbox(), self._start_simulator()]
         await asyncio.gather(*starts)
 
-    async def _start_service(self, service: str, port: int, environment: dict[str, str]) -> None:
+    async def _start_service(
+        self, service: str, listener: socket.socket, environment: dict[str, str]
+    ) -> None:
         await self.supervisor.start(
             Child(
                 service=service,
-                command=python("-m", f"partnerhub.app.{service}"),
+                command=python("-m", f"partnerhub.app.{service}", taking_over(listener)),
                 environment=environment,
                 grace_seconds=20.0,
-                ready=_answers(f"http://127.0.0.1:{port}/readyz"),
+                listener=listener,
+                ready=_answers(f"{_reached_at(listener)}/readyz"),
             )
         )
 
@@ -124,6 +129,7 @@ class _Run:
         )
 
     async def _start_simulator(self) -> None:
+        listen("127.0.0.1", self.ports["simulator"]).close()  # taken? better told here than by its log
         await self._start_own(
             "simulator",
             SimulatorProcess(
@@ -274,7 +280,7 @@ async def _run(options: Options, console: Console) -> None:
 def run(options: Options) -> None:
     """Run everything until Ctrl-C or SIGTERM.
 
-    Raises: AlreadyRunning, DatabaseUnavailable, RolesMissing, SettingsWrong, ChildFailed.
+    Raises: AlreadyRunning, DatabaseUnavailable, RolesMissing, SettingsWrong, PortTaken, ChildFailed.
     """
     console = Console(stderr=False, highlight=False, soft_wrap=True)
     with ExitStack() as stack:
@@ -282,6 +288,14 @@ def run(options: Options) -> None:
         for name in ("demo.json", installation.SETTINGS):
             (options.folder / name).unlink(missing_ok=True)
         asyncio.run(_run(options, console))
+
+
+def _reached_at(listener: socket.socket) -> str:
+    """Return the URL at which this machine reaches what serves on the socket."""
+    host, port = listener.getsockname()[:2]
+    if host in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not bound
+        host = "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _answers(url: str) -> Callable[[], Awaitable[None]]:

@@ -11,6 +11,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -37,7 +38,8 @@ class ChildFailed(RuntimeError):
 class Child:
     """One process to run. `ready` returns when it can be used; `before_restart` when it may start again.
 
-    What it writes goes to our own output, or to the end of `log_file`.
+    What it writes goes to our own output, or to the end of `log_file`. It inherits `listener`, which the
+    supervisor keeps open until the child is to stop.
     """
 
     service: str
@@ -47,6 +49,7 @@ class Child:
     grace_seconds: float = 10.0
     run_as: Mapping[str, Any] = field(default_factory=dict)  # Any: subprocess takes these by keyword
     log_file: Path | None = None
+    listener: socket.socket | None = None
     ready: Callable[[], Awaitable[None]] | None = None
     before_restart: Callable[[], Awaitable[None]] | None = None
 
@@ -84,6 +87,8 @@ class Supervisor:
         for child, keeper in reversed(self._keepers):
             keeper.cancel()
             await asyncio.gather(keeper, return_exceptions=True)
+            if child.listener is not None:
+                child.listener.close()  # or callers would wait for a process that nobody starts any more
             for pid, (owner, process) in list(self._processes.items()):
                 if owner is child:
                     await _end(child, process)
@@ -131,6 +136,7 @@ class Supervisor:
                 stderr=output,
                 start_new_session=True,  # Ctrl-C is for the supervisor, which then stops them in order
                 preexec_fn=end_with_parent(),
+                pass_fds=[] if child.listener is None else [child.listener.fileno()],
                 **child.run_as,
             )
         self._processes[process.pid] = (child, process)
