@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 
 import aiohttp
+import pytest
 
-from tests.simulator.harness import APP_ID, Answer, Meta, Shop
+from tests.simulator.harness import APP_ID, Answer, Meta, Shop, seed_shop
 
 PICTURE = b"\xff\xd8\xff" + b"picture" * 50
 
@@ -82,3 +83,31 @@ async def test_a_resumable_upload_yields_a_handle(meta: Meta, shop: Shop) -> Non
     assert changed.json == {"success": True}
     shown = (await meta.get(f"/{shop.number_id}/whatsapp_business_profile?fields=about")).json
     assert shown == {"data": [{"about": "hi", "messaging_product": "whatsapp"}]}
+
+
+async def test_failed_reads_count_against_the_number_that_asked(meta: Meta, shop: Shop) -> None:
+    other = await seed_shop(meta, phone_number="+1 555 078 3882")
+    media_id = (await upload(meta, shop.number_id, PICTURE, "image/jpeg")).json["id"]
+    for _ in range(3):
+        assert (await meta.get(f"/{media_id}?phone_number_id={other.number_id}")).error["code"] == 100
+        assert (await meta.get(f"/1234567890?phone_number_id={other.number_id}")).error["code"] == 100
+    assert (await meta.get(f"/{media_id}?phone_number_id={other.number_id}")).error["code"] == 80007
+    assert (await meta.get(f"/{media_id}?phone_number_id={shop.number_id}")).status == 200
+
+
+async def test_only_a_numbers_own_files_of_the_right_kind_are_sent(meta: Meta, shop: Shop) -> None:
+    other = await seed_shop(meta, phone_number="+1 555 078 3882")
+    media_id = (await upload(meta, shop.number_id, PICTURE, "image/jpeg")).json["id"]
+    foreign = await meta.send(other.number_id, "491511234567", type="image", image={"id": media_id})
+    assert (foreign.status, foreign.error["code"]) == (400, 131009)
+    wrong = await meta.send(shop.number_id, "491511234567", type="audio", audio={"id": media_id})
+    assert (wrong.status, wrong.error["code"]) == (400, 131053)
+    as_file = await meta.send(shop.number_id, "491511234567", type="document", document={"id": media_id})
+    assert as_file.status == 200
+
+
+@pytest.mark.parametrize("expiry", ["%C2%B2", "9" * 5_000, "-1", ""])
+async def test_an_address_with_an_odd_time_has_expired(meta: Meta, expiry: str) -> None:
+    meta.version = ""
+    answer = await meta.get(f"/whatsapp_business/attachments/?mid=1&ext={expiry}&hash=x")
+    assert answer.status == 404

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulator.harness import Meta, Receiver, Shop, subscribe, until
+from tests.simulator.harness import Json, Meta, Receiver, Shop, subscribe, until
 
 CUSTOMER = "4915112345678"
 
@@ -65,3 +65,72 @@ async def test_a_wrong_message_is_refused_with_metas_code(
     assert (answer.status, answer.error["code"]) == (status, code)
     assert answer.error["type"] == "OAuthException"
     assert answer.error["fbtrace_id"]
+
+
+async def test_a_reaction_is_sent_without_a_price_and_nothing_follows(
+    meta: Meta, shop: Shop, receiver: Receiver
+) -> None:
+    await subscribe(meta, receiver)
+    said = await meta.admin("POST", f"/numbers/{shop.number_id}/inbound", {"from": CUSTOMER, "text": "hi"})
+    reaction = {"message_id": str(said.get("wamid", "wamid.x")), "emoji": "👍"}
+    await meta.send(shop.number_id, CUSTOMER, type="reaction", reaction=reaction)
+    await meta.send(shop.number_id, CUSTOMER)
+    # The text came later; with its last status everything of the reaction would be here.
+    await until(lambda: [status["status"] for status in receiver.statuses].count("read") == 1)
+    mine = receiver.statuses[0]
+    assert (mine["status"], "pricing" in mine) == ("sent", False)
+    assert [status["status"] for status in receiver.statuses if status["id"] == mine["id"]] == ["sent"]
+    assert (await meta.admin("GET", f"/numbers/{shop.number_id}"))["free_service_used"] == 1
+
+
+async def test_a_message_to_a_group_comes_to_no_phone(meta: Meta, shop: Shop) -> None:
+    group = "Y2FwaV9ncm91cDoxNzA1NTU1MDEzOToxMjAz"
+    answer = await meta.send_template(shop.number_id, group, recipient_type="group")
+    assert answer.status == 200, answer.body
+    assert answer.json["contacts"] == [{"input": group, "wa_id": group}]
+    wrong = await meta.send_template(shop.number_id, "no group", recipient_type="group")
+    assert (wrong.status, wrong.error["code"]) == (400, 131009)
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        ({"type": "location", "location": {"latitude": 10**400, "longitude": 1}}, 131009),
+        (
+            {
+                "type": "template",
+                "template": {
+                    "name": "news",
+                    "language": {"code": "en_US"},
+                    "components": [{"type": "body", "parameters": [{"type": []}]}],
+                },
+            },
+            131009,
+        ),
+    ],
+)
+async def test_values_of_an_odd_kind_are_refused_not_tripped_over(
+    meta: Meta, shop: Shop, message: dict[str, object], code: int
+) -> None:
+    answer = await meta.send(shop.number_id, CUSTOMER, **message)
+    assert (answer.status, answer.error["code"]) == (400, code)
+
+
+async def test_odd_settings_and_policies_are_refused(meta: Meta, shop: Shop) -> None:
+    odd: tuple[Json, ...] = (
+        {"calling": {"status": []}},
+        {"storage_configuration": {"status": {}}},
+        {"storage_configuration": {"status": "NO_STORAGE_ENABLED", "data_localization_region": []}},
+    )
+    for body in odd:
+        answer = await meta.post(f"/{shop.number_id}/settings", json=body)
+        assert (answer.status, answer.error["code"]) == (400, 100), body
+    message = {
+        "messaging_product": "whatsapp",
+        "to": CUSTOMER,
+        "type": "template",
+        "template": {"name": "news", "language": {"code": "en_US"}},
+        "product_policy": [],
+    }
+    answer = await meta.post(f"/{shop.number_id}/marketing_messages", json=message)
+    assert (answer.status, answer.error["code"]) == (400, 100)

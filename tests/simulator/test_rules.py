@@ -168,3 +168,41 @@ async def test_an_unfunded_account_fails_when_the_rule_is_on(
 async def test_an_unknown_rule_is_refused(meta: Meta) -> None:
     async with meta.session.patch(f"{meta.url}/simulator/rules", json={"nonsense": True}) as answer:
         assert answer.status == 400
+
+
+async def test_a_template_of_low_quality_is_paused_twice_and_then_disabled(
+    meta: Meta, shop: Shop, receiver: Receiver
+) -> None:
+    await subscribe(meta, receiver)
+
+    def told() -> list[tuple[str, str]]:
+        values = receiver.values("message_template_status_update")
+        return [(value["event"], value["other_info"]["title"]) for value in values]
+
+    expected: list[tuple[str, str]] = []
+    async with meta.standing_still():
+        for title, hours in (("FIRST_PAUSE", 3), ("SECOND_PAUSE", 6)):
+            await meta.admin("POST", f"/templates/{shop.template_id}/decision", {"status": "PAUSED"})
+            expected.append(("PAUSED", title))
+            await meta.admin("POST", "/clock", {"advance_seconds": hours * 3_600 - 1})
+            refused = await meta.send_template(shop.number_id, CUSTOMER)
+            assert refused.error["code"] == 132015
+            await meta.admin("POST", "/clock", {"advance_seconds": 2})
+            assert (await meta.send_template(shop.number_id, CUSTOMER)).status == 200
+            expected.append(("APPROVED", "UNPAUSE"))
+        await meta.admin("POST", f"/templates/{shop.template_id}/decision", {"status": "PAUSED"})
+        expected.append(("DISABLED", "DISABLED"))
+        assert (await meta.send_template(shop.number_id, CUSTOMER)).error["code"] == 132016
+    await until(lambda: told() == expected)
+
+
+async def test_the_currency_of_an_attached_credit_line_stays(meta: Meta, shop: Shop) -> None:
+    lines = (await meta.get("/100000000000001/extendedcredits")).json["data"]
+    path = f"/{lines[0]['id']}/whatsapp_credit_sharing_and_attach"
+
+    async def attach(currency: str) -> int:
+        params = {"waba_id": shop.waba_id, "waba_currency": currency}
+        return (await meta.post(path, params=params)).status
+
+    assert [await attach("EUR"), await attach("EUR"), await attach("USD")] == [200, 200, 400]
+    assert (await meta.get(f"/{shop.waba_id}?fields=currency")).json["currency"] == "EUR"

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from partnerhub.simulator.errors import GraphError
-from partnerhub.simulator.model import Json, Media
+from partnerhub.simulator.media import bare_type
+from partnerhub.simulator.model import Json, Media, Number
 from partnerhub.simulator.world import World
 
 TEXT_LENGTH = 4_096
@@ -62,35 +63,52 @@ def _text(holder: Json, name: str, path: str, *, most: int, needed: bool = True)
     return value
 
 
-def check(world: World, kind: str, message: Json) -> None:
+def check(world: World, number: Number, kind: str, message: Json) -> None:
     """Check the payload of one message. Raises: GraphError 100, 131008, 131009, 131051."""
     checker = _CHECKS.get(kind)
     if checker is None:
         names = ", ".join(sorted(name.upper() for name in (*_CHECKS, "template")))
         raise GraphError(100, message=f'(#100) Param type must be one of {{{names}}} - got "{kind}".')
-    checker(world, message)
+    checker(world, number, message)
 
 
-def _check_text(_world: World, message: Json) -> None:
+def _check_text(_world: World, _number: Number, message: Json) -> None:
     _text(_object(message, "text", "text"), "body", "text['body']", most=TEXT_LENGTH)
 
 
-def check_media(world: World, holder: Json, path: str) -> None:
-    """Check one media object: an id that exists, or a link."""
+def check_media(world: World, number: Number, kind: str, holder: Json, path: str) -> None:
+    """Check one media object: a link, or the id of a file that this number uploaded and of that kind."""
     media_id, link = holder.get("id"), holder.get("link")
     if not media_id and not link:
         raise _missing(f"{path}['id'] or {path}['link']")
     if media_id:
-        if world.table(Media).get(str(media_id)) is None:
+        found = world.table(Media).get(str(media_id))
+        if found is None or found.number_id != number.id:
             raise _value(f"{path}['id']", f"media {media_id} does not exist")
+        if not _is_kind(found.mime_type, kind):
+            raise GraphError(131053, f"Media of type {found.mime_type} cannot be sent as {kind}.")
     elif not isinstance(link, str) or not link.startswith(("https://", "http://")):
         raise _value(f"{path}['link']", "must be an http or https URL")
     _text(holder, "caption", f"{path}['caption']", most=CAPTION_LENGTH, needed=False)
 
 
-def _media(kind: str) -> Callable[[World, Json], None]:
-    def checker(world: World, message: Json) -> None:
-        check_media(world, _object(message, kind, kind), kind)
+def _is_kind(mime_type: str, kind: str) -> bool:
+    """Say whether a file can be sent as this; documents may be anything, stickers are WebP only."""
+    mime_type = bare_type(mime_type)
+    match kind:
+        case "document":
+            return True
+        case "sticker":
+            return mime_type == "image/webp"
+        case "image":
+            return mime_type in {"image/jpeg", "image/png"}
+        case _:
+            return mime_type.startswith(f"{kind}/")
+
+
+def _media(kind: str) -> Callable[[World, Number, Json], None]:
+    def checker(world: World, number: Number, message: Json) -> None:
+        check_media(world, number, kind, _object(message, kind, kind), kind)
 
     return checker
 
@@ -101,19 +119,19 @@ def _number_in(holder: Json, name: str, path: str, *, low: float, high: float) -
         raise _missing(path)
     try:
         fits = low <= float(value) <= high
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         fits = False
     if not fits:
         raise _value(path, f"must be a number from {low} to {high}")
 
 
-def _check_location(_world: World, message: Json) -> None:
+def _check_location(_world: World, _number: Number, message: Json) -> None:
     location = _object(message, "location", "location")
     _number_in(location, "latitude", "location['latitude']", low=-90, high=90)
     _number_in(location, "longitude", "location['longitude']", low=-180, high=180)
 
 
-def _check_contacts(_world: World, message: Json) -> None:
+def _check_contacts(_world: World, _number: Number, message: Json) -> None:
     for place, entry in enumerate(_items(message, "contacts", "contacts", most=257)):
         if not isinstance(entry, dict):
             raise _value(f"contacts[{place}]", "must be a JSON object")
@@ -121,7 +139,7 @@ def _check_contacts(_world: World, message: Json) -> None:
         _text(name, "formatted_name", f"contacts[{place}]['name']['formatted_name']", most=1_024)
 
 
-def _check_reaction(_world: World, message: Json) -> None:
+def _check_reaction(_world: World, _number: Number, message: Json) -> None:
     reaction = _object(message, "reaction", "reaction")
     _text(reaction, "message_id", "reaction['message_id']", most=1_024)
     emoji = reaction.get("emoji")
@@ -135,7 +153,7 @@ def _check_reaction(_world: World, message: Json) -> None:
         raise _value("reaction['emoji']", "must be one emoji, or empty to remove the reaction")
 
 
-def _check_interactive(world: World, message: Json) -> None:
+def _check_interactive(world: World, number: Number, message: Json) -> None:
     interactive = _object(message, "interactive", "interactive")
     kind = _text(interactive, "type", "interactive['type']", most=64)
     if kind not in _INTERACTIVE:
@@ -147,7 +165,8 @@ def _check_interactive(world: World, message: Json) -> None:
         if shape == "text":
             _text(header, "text", "interactive['header']['text']", most=60)
         elif shape in MEDIA_TYPES:
-            check_media(world, _object(header, shape, f"interactive['header']['{shape}']"), "header")
+            holder = _object(header, shape, f"interactive['header']['{shape}']")
+            check_media(world, number, shape, holder, "header")
         else:
             raise _value("interactive['header']['type']", "must be text, image, video or document")
     if kind not in _BODY_OPTIONAL or interactive.get("body"):
@@ -252,7 +271,7 @@ _INTERACTIVE: dict[str, Callable[[Json], None]] = {
     "request_contact_info": _check_any,
 }
 
-_CHECKS: dict[str, Callable[[World, Json], None]] = {
+_CHECKS: dict[str, Callable[[World, Number, Json], None]] = {
     "text": _check_text,
     "image": _media("image"),
     "audio": _media("audio"),

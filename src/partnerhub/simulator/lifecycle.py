@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+from collections.abc import Sequence
 
 import msgspec
 
 from partnerhub.simulator import pricing, review, webhooks
 from partnerhub.simulator.callbacks import Callbacks
 from partnerhub.simulator.errors import TITLES, status_errors
-from partnerhub.simulator.model import Message, MessageState, Number, Step, Template, Waba
+from partnerhub.simulator.model import Json, Message, MessageState, Number, Step, Template, Waba
 from partnerhub.simulator.world import World
 
 _INSERT = (
@@ -67,8 +68,7 @@ class Lifecycle:
         assert isinstance(highest[0][0], int)
         self._seq = highest[0][0]
         for template in self._world.table(Template).values():
-            if template.review_due is not None:
-                self._push(template.review_due, template)
+            self.schedule(template)
         self._is_running = True
         self._world.clock.on_shift(self._run)
         self._run()
@@ -148,8 +148,8 @@ class Lifecycle:
         )
         self.revision += 1
 
-    def plan(self, *, wa_id: str, failure: Step | None = None) -> list[Step]:
-        """Return the statuses a message accepted now will get."""
+    def plan(self, kind: str, *, wa_id: str, failure: Step | None = None) -> list[Step]:
+        """Return the statuses a message accepted now will get; a reaction is never reported as delivered."""
         rules = self._world.rules
         if not rules.statuses:
             return []
@@ -168,7 +168,7 @@ class Lifecycle:
                 )
             ]
         steps = [Step(due=now + rules.sent_after_seconds, status="sent")]
-        if not user.is_reachable:
+        if kind == "reaction" or not user.is_reachable:
             return steps
         steps.append(Step(due=now + rules.delivered_after_seconds, status="delivered"))
         reads = user.reads
@@ -213,7 +213,7 @@ class Lifecycle:
         """Deliver what waited for a phone that was off."""
         rows = await self._world.store.query(
             "select wamid from messages where wa_id = ? and direction = 'out' and status = 'sent' "
-            "and next_due is null order by seq",
+            "and type <> 'reaction' and next_due is null order by seq",
             (wa_id,),
         )
         for (wamid,) in rows:
@@ -221,10 +221,11 @@ class Lifecycle:
 
     # Templates --------------------------------------------------------------------------------------
 
-    def schedule_review(self, template: Template) -> None:
-        """Decide about a template at its `review_due`."""
-        if template.review_due is not None:
-            self._push(template.review_due, template)
+    def schedule(self, template: Template) -> None:
+        """Decide about a template at its `review_due`, end its pause at `paused_until`."""
+        for due in (template.review_due, template.paused_until):
+            if due is not None:
+                self._push(due, template)
 
     # Timer ------------------------------------------------------------------------------------------
 
@@ -253,8 +254,14 @@ class Lifecycle:
         while self._heap and self._heap[0][0] <= now and self._is_running:
             item = heapq.heappop(self._heap)[2]
             if isinstance(item, Template):
+                if self._world.table(Template).get(item.id) is not item:
+                    continue
                 if item.review_due is not None and item.review_due <= now:
                     self._review(item)
+                elif item.paused_until is not None and item.paused_until <= now:
+                    self._announce(
+                        item, [("message_template_status_update", review.unpause(self._world, item))]
+                    )
                 continue
             if item.state.steps and item.state.steps[0].due <= now:
                 self._emit(item, item.state.steps.pop(0))
@@ -272,7 +279,7 @@ class Lifecycle:
         if step.status == "failed":
             state.problem = f"{step.code} {TITLES.get(step.code, '')}".strip()
             pricing.give_back(world, number, state)
-        else:
+        elif message.type != "reaction":
             pricing.price(world, number, waba, message.wa_id, state)
         value = webhooks.status_value(
             world,
@@ -294,11 +301,12 @@ class Lifecycle:
         self.revision += 1
 
     def _review(self, template: Template) -> None:
-        waba = self._world.table(Waba).get(template.waba_id)
         template.review_due = None
-        if waba is None or self._world.table(Template).get(template.id) is not template:
-            return
-        for field, value in review.decide(self._world, template):
+        self._announce(template, review.decide(self._world, template))
+
+    def _announce(self, template: Template, changes: Sequence[tuple[str, Json]]) -> None:
+        waba = self._world.get(Waba, template.waba_id)
+        for field, value in changes:
             self._callbacks.emit(
                 waba=waba,
                 field=field,

@@ -12,6 +12,7 @@ from partnerhub.simulator.world import World
 URL_SECONDS = 300.0
 KEEP_SECONDS = 30 * 86_400.0
 MEGABYTE = 1 << 20
+_LONGEST_TIME = 12
 
 LIMITS: dict[str, int] = {
     "image/jpeg": 5 * MEGABYTE,
@@ -80,7 +81,9 @@ def url(world: World, media: Media) -> str:
 
 def is_url_valid(world: World, media_id: str, expiry: str, signature: str) -> bool:
     """Return whether the query of a download address was made here and has not expired."""
-    if not expiry.isdigit() or int(expiry) < world.clock.time():
+    if not (expiry.isascii() and expiry.isdigit() and len(expiry) <= _LONGEST_TIME):
+        return False
+    if int(expiry) < world.clock.time():
         return False
     return hmac.compare_digest(_signature(world, media_id, int(expiry)).encode(), signature.encode())
 

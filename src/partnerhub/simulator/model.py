@@ -246,6 +246,8 @@ class Template(Entity, kw_only=True):
     decision: Json | None = None
     """What review will decide, set beforehand through the admin API."""
     pauses: int = 0
+    """How often its quality paused it; the third time disables it."""
+    paused_until: float | None = None
     edits: list[float] = []
     is_ineligible_for_marketing: bool = False
     pacing_status: str | None = None

@@ -30,6 +30,8 @@ BUTTON_TYPES = frozenset(
 )
 HEADER_FORMATS = frozenset({"TEXT", "IMAGE", "VIDEO", "DOCUMENT", "LOCATION", "PRODUCT", "GIF"})
 
+_PAUSES = (("FIRST_PAUSE", 3), ("SECOND_PAUSE", 6))
+
 _NAME = re.compile(r"[a-z0-9_]{1,512}")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(_[A-Z]{2,3})?")
 _VARIABLE = re.compile(r"\{\{\s*([A-Za-z0-9_]+)\s*\}\}")
@@ -218,9 +220,31 @@ def change_category(template: Template, category: str) -> Json:
     }
 
 
+def pause(world: World, template: Template) -> Json:
+    """Pause a template for its quality, for three hours, then six; the third time disables it.
+
+    Return the announcement. The caller has the lifecycle end the pause.
+    """
+    template.pauses += 1
+    if template.pauses > len(_PAUSES):
+        return set_status(template, "DISABLED", title="DISABLED")
+    title, hours = _PAUSES[template.pauses - 1]
+    announced = set_status(template, "PAUSED", title=title)
+    template.paused_until = world.clock.time() + hours * 3_600.0
+    return announced
+
+
+def unpause(world: World, template: Template) -> Json:
+    """End a pause and return the announcement."""
+    announced = set_status(template, "APPROVED", title="UNPAUSE")
+    world.save(template)
+    return announced
+
+
 def set_status(template: Template, status: str, reason: str = "NONE", *, title: str | None = None) -> Json:
     """Give a template a status and return the announcement."""
     template.status = status
+    template.paused_until = None
     template.rejected_reason = reason if status == "REJECTED" else "NONE"
     value: Json = {
         "event": status,

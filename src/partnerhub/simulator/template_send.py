@@ -7,7 +7,7 @@ from typing import Any
 
 from partnerhub.simulator import content
 from partnerhub.simulator.errors import GraphError
-from partnerhub.simulator.model import Json, Template
+from partnerhub.simulator.model import Json, Number, Template
 from partnerhub.simulator.review import component, variables
 from partnerhub.simulator.world import World
 
@@ -60,7 +60,7 @@ def find(world: World, waba_id: str, message: Json) -> Template:
     return template
 
 
-def check(world: World, template: Template, message: Json) -> None:
+def check(world: World, number: Number, template: Template, message: Json) -> None:
     """Check the components of a template message. Raises: GraphError 132000, 132012, 131008, 131009."""
     given: dict[str, list[Any]] = {"HEADER": [], "BODY": []}  # Any: JSON of the sender
     buttons: dict[int, list[Any]] = {}  # Any: as above
@@ -82,11 +82,12 @@ def check(world: World, template: Template, message: Json) -> None:
             except (TypeError, ValueError) as problem:
                 raise GraphError(131009, "Parameter button['index']: must be a number.") from problem
         for parameter in parameters:
-            if not isinstance(parameter, dict) or parameter.get("type") not in _PARAMETER_TYPES:
+            named = parameter.get("type") if isinstance(parameter, dict) else None
+            if not isinstance(named, str) or named not in _PARAMETER_TYPES:
                 raise GraphError(
                     131009, f"Parameter template['components']: unknown parameter type in {kind}."
                 )
-    _check_header(world, template, given["HEADER"])
+    _check_header(world, number, template, given["HEADER"])
     body = component(template, "BODY")
     expected = _names(str(body.get("text") or "")) if body is not None else ()
     if template.category == "AUTHENTICATION" and not expected:
@@ -114,7 +115,9 @@ def _check_count(
             raise GraphError(131008, f"Required parameter is missing: {where}: text.")
 
 
-def _check_header(world: World, template: Template, given: list[Any]) -> None:  # Any: JSON of the sender
+def _check_header(
+    world: World, number: Number, template: Template, given: list[Any]
+) -> None:  # Any: JSON of the sender
     header = component(template, "HEADER")
     kind = str(header.get("format", "")).upper() if header is not None else ""
     if kind in {"IMAGE", "VIDEO", "DOCUMENT"}:
@@ -125,7 +128,7 @@ def _check_header(world: World, template: Template, given: list[Any]) -> None:  
         media = given[0].get(wanted)
         if not isinstance(media, dict):
             raise GraphError(131008, f"Required parameter is missing: header: {wanted}.")
-        content.check_media(world, media, f"header['{wanted}']")
+        content.check_media(world, number, wanted, media, f"header['{wanted}']")
     elif kind == "LOCATION":
         if len(given) != 1 or given[0].get("type") != "location":
             raise GraphError(132012, "header: Format mismatch, expected LOCATION")

@@ -190,13 +190,14 @@ async def decide(
         changes.append(("template_category_update", review.change_category(template, data.category)))
     if data.status != template.status or not changes:
         template.review_due = None
-        changes.append(
-            (
-                "message_template_status_update",
-                review.set_status(template, data.status, data.reason, title=data.title),
-            )
+        told = (
+            review.pause(sim.world, template)
+            if data.status == "PAUSED" and data.title is None
+            else review.set_status(template, data.status, data.reason, title=data.title)
         )
+        changes.append(("message_template_status_update", told))
     sim.world.save(template)
+    sim.lifecycle.schedule(template)
     waba = sim.world.get(Waba, template.waba_id)
     callbacks = [
         callback

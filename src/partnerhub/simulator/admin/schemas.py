@@ -151,7 +151,8 @@ class TemplateDecision(Body, kw_only=True):
     """What review says about a template.
 
     With `when` `now` it happens at once, with its webhooks; with `review` it is what the pending or next
-    review will decide. `category` recategorises. `title` is FIRST_PAUSE, SECOND_PAUSE or similar.
+    review will decide. `category` recategorises. PAUSED climbs Meta's ladder: three hours, six hours,
+    DISABLED; with a `title` of yours (RATE_LIMITING_PAUSE) it stays until the next decision.
     """
 
     status: str = "APPROVED"

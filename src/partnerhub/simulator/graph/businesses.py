@@ -136,6 +136,8 @@ def _attach(sim: Simulator, call: Call, allocation: Allocation | None, line_id: 
             raise GraphError(100, "The credit line is not shared with the business that owns the account.")
     if waba.primary_funding_id is not None and waba.primary_funding_id != allocation.receiving_credential_id:
         raise GraphError(100, "The account already has a payment method; a credit line cannot be swapped.")
+    if waba.primary_funding_id is not None and waba.currency != currency:
+        raise GraphError(100, f"The account is billed in {waba.currency}; its currency cannot be changed.")
     waba.currency = currency
     waba.primary_funding_id = allocation.receiving_credential_id
     waba.allocation_config_id = allocation.id

@@ -280,6 +280,8 @@ async def _handle(sim: Simulator, call: Call) -> Reply:
             return Reply(body=_encode(await credit(sim, call, owner)))
     node = world.find_node(segments[0])
     if node is None:
+        if call.method == "GET" and not edge:
+            media.count_unknown(sim, call)
         raise unknown_object(segments[0], call.method)
     access.authorize(world, call.token, node, edge=edge, method=call.method)
     handler = NODES.get(type(node), {}).get((call.method, edge))

@@ -56,9 +56,21 @@ def _failed(sim: Simulator, number: Number | None) -> None:
         sim.world.save(number)
 
 
+def asking(sim: Simulator, call: Call) -> Number | None:
+    """Return the number that a call says it asks for."""
+    return sim.world.table(Number).get(call.query.get("phone_number_id", ""))
+
+
+def count_unknown(sim: Simulator, call: Call) -> None:
+    """Count a read of an id that does not exist against the number that asked. Raises: GraphError 80007."""
+    number = asking(sim, call)
+    _guard(sim, number)
+    _failed(sim, number)
+
+
 async def metadata(sim: Simulator, call: Call, media: Media) -> Json:
     """Return a fresh address and the facts of a file."""
-    number = sim.world.table(Number).get(media.number_id)
+    number = asking(sim, call) or sim.world.table(Number).get(media.number_id)
     _guard(sim, number)
     wanted = call.query.get("phone_number_id")
     if files.has_expired(sim.world, media) or (wanted and wanted != media.number_id):

@@ -6,6 +6,7 @@ accepted only when its row is durable; everything later happens in `lifecycle`.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import msgspec
@@ -18,6 +19,7 @@ from partnerhub.simulator.model import Json, MessageState, Number, Step, Templat
 from partnerhub.simulator.world import country_of
 
 _encode = msgspec.json.Encoder().encode
+_GROUP = re.compile(r"[A-Za-z0-9+/_=-]{8,200}")
 _PRODUCT_POLICIES = frozenset({"CLOUD_API_FALLBACK", "STRICT"})
 MARKETING_SYNC_SECONDS = 600.0
 TYPING_SECONDS = 25.0
@@ -38,6 +40,10 @@ class _Send:
     through_marketing: bool
     template: Template | None = None
 
+    @property
+    def is_group(self) -> bool:
+        return self.message.get("recipient_type") == "group"
+
 
 async def send(sim: Simulator, call: Call, number: Number, *, through_marketing: bool) -> Reply:
     """Accept a message, or mark one as read. Raises: GraphError."""
@@ -46,7 +52,7 @@ async def send(sim: Simulator, call: Call, number: Number, *, through_marketing:
         if "messaging_product" not in message:
             raise missing("messaging_product")
         raise invalid("Param messaging_product must be whatsapp.")
-    if "status" in message:
+    if message.get("status") is not None:
         return await _mark_read(sim, number, message)
     asked = _understand(sim, call, number, message, through_marketing=through_marketing)
     category = _category(asked)
@@ -55,10 +61,11 @@ async def send(sim: Simulator, call: Call, number: Number, *, through_marketing:
     sim.limits.check_pair(number, asked.user.id)
     failure, opened_by = _apply_rules(asked, category)
     wamid = sim.world.ids.wamid(asked.user.id)
+    has_statuses = not (call.without_statuses or asked.is_group)
     state = MessageState(
         category=category,
         is_template=asked.template is not None,
-        steps=[] if call.without_statuses else sim.lifecycle.plan(wa_id=asked.user.id, failure=failure),
+        steps=sim.lifecycle.plan(asked.kind, wa_id=asked.user.id, failure=failure) if has_statuses else [],
         opaque=message.get("biz_opaque_callback_data"),
     )
     sim.lifecycle.accept(
@@ -95,13 +102,13 @@ def _understand(
     )
     if kind == "template":
         asked.template = template_send.find(sim.world, asked.waba.id, message)
-        template_send.check(sim.world, asked.template, message)
+        template_send.check(sim.world, number, asked.template, message)
         if by_user_id and asked.template.category == "AUTHENTICATION":
             raise GraphError(131062, "Authentication templates need a phone number.")
     elif through_marketing:
         raise invalid("The message must be a template message.")
     else:
-        content.check(sim.world, kind, message)
+        content.check(sim.world, number, kind, message)
     opaque = message.get("biz_opaque_callback_data")
     if opaque is not None and (not isinstance(opaque, str) or len(opaque) > content.OPAQUE_LENGTH):
         raise invalid("Param biz_opaque_callback_data must be text of at most 512 characters.")
@@ -114,7 +121,7 @@ def _apply_rules(asked: _Send, category: str) -> tuple[Step | None, str | None]:
     rules = world.rules
     failure = asked.call.failure
     opened_by = None
-    is_open = world.is_window_open(asked.number, asked.user.id)
+    is_open = asked.is_group or world.is_window_open(asked.number, asked.user.id)
     if asked.template is None:
         if rules.service_window != "off" and not is_open:
             failure = _break_rule(
@@ -165,7 +172,7 @@ def _accepted(asked: _Send, wamid: str) -> Json:
     contact: Json = {"input": str(asked.message.get("to") or asked.message.get("recipient"))}
     if not user.hides_phone:
         contact["wa_id"] = user.id
-    if asked.sim.world.rules.with_user_id or user.hides_phone:
+    if not asked.is_group and (asked.sim.world.rules.with_user_id or user.hides_phone):
         contact["user_id"] = user.user_id
     accepted: Json = {"id": wamid}
     if asked.template is not None:
@@ -176,6 +183,11 @@ def _accepted(asked: _Send, wamid: str) -> Json:
 def _recipient(sim: Simulator, number: Number, message: Json) -> tuple[User, bool]:
     """Return the customer and whether only a business-scoped user id named it."""
     to = message.get("to")
+    if message.get("recipient_type") == "group":
+        if not isinstance(to, str) or not _GROUP.fullmatch(to):
+            raise GraphError(131009, "Parameter to: the recipient is not a group id.")
+        # Nobody's phone: who is in a group, and what became of the message there, is told by the admin API.
+        return User(id=to, user_id="", name="A group"), False
     if to:
         text = to if isinstance(to, str) else str(to) if isinstance(to, int) else ""
         digits = text if text.isdigit() else "".join(character for character in text if character.isdigit())
@@ -230,7 +242,7 @@ def _category(asked: _Send) -> str:
             raise GraphError(131063, "This account sends marketing templates only by Marketing Messages.")
         return category
     policy = asked.message.get("product_policy", "CLOUD_API_FALLBACK")
-    if policy not in _PRODUCT_POLICIES:
+    if not isinstance(policy, str) or policy not in _PRODUCT_POLICIES:
         raise invalid("Param product_policy must be one of {CLOUD_API_FALLBACK, STRICT}.")
     if category != "marketing":
         code = 134100 if asked.call.version_number >= 23 else 131055

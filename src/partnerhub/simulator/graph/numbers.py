@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
+
 from partnerhub.simulator import provision
 from partnerhub.simulator.core import Simulator
 from partnerhub.simulator.errors import GraphError, invalid
@@ -331,6 +333,10 @@ async def get_settings(_sim: Simulator, _call: Call, number: Number) -> Json:
     }
 
 
+def _is_one_of(value: object, known: AbstractSet[str]) -> bool:
+    return isinstance(value, str) and value in known
+
+
 def _check_setting(name: str, value: object) -> Json:
     """Check the parts of one setting that Graph would refuse. Raises: GraphError 100."""
     if not isinstance(value, dict):
@@ -339,13 +345,13 @@ def _check_setting(name: str, value: object) -> Json:
     if unknown:
         raise invalid(f"Param {name} has no key {unknown[0]!r}.")
     if name == "storage_configuration":
-        if value.get("status") not in STORAGE_STATUSES:
+        if not _is_one_of(value.get("status"), STORAGE_STATUSES):
             raise invalid(f"Param status must be one of {', '.join(sorted(STORAGE_STATUSES))}.")
-        if value.get("data_localization_region", "DE") not in REGIONS:
+        if not _is_one_of(value.get("data_localization_region", "DE"), REGIONS):
             raise invalid(f"Param data_localization_region must be one of {', '.join(sorted(REGIONS))}.")
         if value.get("retention_minutes", 60) != 60:
             raise invalid("Param retention_minutes must be 60.")
-    if name == "calling" and value.get("status", "ENABLED") not in {"ENABLED", "DISABLED"}:
+    if name == "calling" and not _is_one_of(value.get("status", "ENABLED"), {"ENABLED", "DISABLED"}):
         raise invalid("Param status must be one of ENABLED, DISABLED.")
     return value
 

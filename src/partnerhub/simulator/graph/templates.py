@@ -167,7 +167,7 @@ async def create(sim: Simulator, call: Call, waba: Waba) -> Json:
     review.starts_review(world, template)
     world.save(template)
     await sim.store.commit()
-    sim.lifecycle.schedule_review(template)
+    sim.lifecycle.schedule(template)
     return {"id": template.id, "status": template.status, "category": template.category}
 
 
@@ -228,7 +228,7 @@ async def edit(sim: Simulator, call: Call, template: Template) -> Json:
     review.starts_review(world, template)
     world.save(template)
     await sim.store.commit()
-    sim.lifecycle.schedule_review(template)
+    sim.lifecycle.schedule(template)
     return {"success": True}
 
 
@@ -236,7 +236,7 @@ async def unpause(sim: Simulator, _call: Call, template: Template) -> Json:
     """Bring a paused template back."""
     if template.status != "PAUSED":
         raise GraphError(100, "The template is not paused.")
-    template.status = "APPROVED"
+    template.status, template.paused_until = "APPROVED", None
     sim.world.save(template)
     await sim.store.commit()
     return {"success": True}

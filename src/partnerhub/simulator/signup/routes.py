@@ -42,7 +42,7 @@ async def sdk() -> Response[bytes]:
     """Serve the script that stands in for Meta's JavaScript SDK."""
     return Response(
         (pages.STATIC_FOLDER / "sdk.js").read_bytes(),
-        media_type="text/javascript; charset=utf-8",
+        media_type="text/javascript",
         headers={
             "access-control-allow-origin": "*",
             "cross-origin-resource-policy": "cross-origin",
@@ -93,7 +93,8 @@ def _setup(sim: Simulator, app: App, extras: Json, *, config_id: str, origin: st
     prefill = extras.get("setup")
     prefill = prefill if isinstance(prefill, dict) else {}
     preverified = prefill.get("preVerifiedPhone")
-    wanted = [str(one) for one in preverified.get("ids", [])] if isinstance(preverified, dict) else []
+    ids = preverified.get("ids") if isinstance(preverified, dict) else None
+    wanted = [str(one) for one in ids] if isinstance(ids, list) else []
     version = extras.get("version") or extras.get("sessionInfoVersion") or 3
     businesses = [one for one in world.table(Business).values() if one.id != sim.config.business_id]
     listed = {one.id for one in businesses[-_LISTED:]}
