@@ -152,6 +152,11 @@ async def test_a_healthy_installation_is_told_so(patient: Patient) -> None:
             {"database_url": "postgresql://hub:not-the-password@127.0.0.1:9/hub"},
             {"database_reachable"},
         ),
+        # The driver takes a bracket as it is where others read the beginning of an address.
+        (
+            {"database_url": "postgresql://hub:not-the-[password@127.0.0.1:9/hub"},
+            {"database_reachable"},
+        ),
     ],
 )
 async def test_a_wrong_setting_is_found_and_hides_nothing_else(

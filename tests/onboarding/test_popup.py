@@ -441,6 +441,21 @@ async def test_every_page_shows_both_brands(popup: Popup, direct: MadePartner) -
         assert page.headers["cross-origin-opener-policy"] == "unsafe-none"
 
 
+@pytest.mark.parametrize(
+    "logo", ["https://日本.example/l.png", "https://a;script-src.example/l.png", "https://[::1"]
+)
+async def test_a_saved_logo_that_no_browser_could_load_is_left_out(
+    popup: Popup, direct: MadePartner, logo: str
+) -> None:
+    await set_partner(popup.stage, "logo_url", logo)
+    seen = [await popup.open(direct), await popup.open(direct, redirect_url="https://evil.example/")]
+    assert [page.status for page in seen] == [200, 403]
+    for page in seen:
+        assert "Acme Chat" in page.words
+        assert logo not in page.text
+        assert "img-src 'self';" in page.headers["content-security-policy"]
+
+
 # --- ways back and forth ---------------------------------------------------------------------------------
 
 

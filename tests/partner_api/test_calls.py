@@ -169,6 +169,8 @@ async def test_a_patch_changes_what_is_named_and_null_changes_nothing(api: Api) 
         ({"partner_redirect_url": "acme"}, "redirect_url"),
         ({"webhook_url": 5}, "webhook_url"),
         ({"brand_name": ""}, "brand_name"),
+        ({"logo_url": "https://日本.example/l.png"}, "logo_url"),
+        ({"logo_url": "https://[::1"}, "logo_url"),
     ],
 )
 async def test_a_setting_that_does_not_work_is_400_with_details(api: Api, body: object, name: str) -> None:

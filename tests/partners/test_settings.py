@@ -122,7 +122,26 @@ async def test_none_removes_the_webhook(database: Database, keyring: Keyring) ->
         ({"secret_overlap_hours": 721}, "secret_overlap_hours"),
         ({"secret_overlap_hours": -1}, "secret_overlap_hours"),
         ({"brand_name": "  "}, "brand_name"),
-        ({"logo_url": "javascript:alert(1)"}, "logo_url"),
+        *(
+            ({"logo_url": url}, "logo_url")
+            for url in (
+                "javascript:alert(1)",
+                "http://acme.example/l.png",
+                "https://日本.example/l.png",
+                "https://a;script-src.example/l.png",
+                "https://a'b.example/l.png",
+                "https://x,y.example/l.png",
+                "https://x y.example/l.png",
+                "https://*/l.png",
+                "https://ann:word@acme.example/l.png",
+                "https://acme.example:abc/l.png",
+                "https://acme.example:70000/l.png",
+                "https://acme.example/l.png\n",
+                "https://[::1",
+                "https://[zz]/l.png",
+                "https://x℀.example/l.png",
+            )
+        ),
     ],
 )
 async def test_a_setting_that_does_not_work_is_named_and_nothing_is_written(
@@ -136,6 +155,18 @@ async def test_a_setting_that_does_not_work_is_named_and_nothing_is_written(
         settings = await get_settings(unit, partner_id=partner.id, keyring=keyring)
         assert await list_audit(unit, partner_id=partner.id) == []
     assert (settings.partner.mm_api_routing_enabled, settings.webhook_url) == (True, None)
+
+
+async def test_a_logo_saved_under_older_rules_may_be_said_again(database: Database, keyring: Keyring) -> None:
+    partner = await make_partner(database)
+    async with database.system() as unit:
+        await unit.execute("update partner set logo_url = 'https://acme.example:8443/l.png'")
+    same = await _update(
+        database, keyring, partner, logo_url="https://acme.example:8443/l.png", brand_name="Acme"
+    )
+    assert (same.partner.logo_url, same.partner.brand_name) == ("https://acme.example:8443/l.png", "Acme")
+    removed = await _update(database, keyring, partner, logo_url=None)
+    assert removed.partner.logo_url is None
 
 
 async def test_every_problem_is_named_at_once(database: Database, keyring: Keyring) -> None:

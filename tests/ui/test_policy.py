@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from partnerhub.ui.policy import content_security_policy, security_headers
+from partnerhub.ui.policy import content_security_policy, origins_of, security_headers
 
 STRICT = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
@@ -55,6 +55,31 @@ def test_nothing_but_an_origin_gets_in(text: str) -> None:
     for place in ("script_origins", "connect_origins", "frame_origins", "image_origins", "form_action"):
         with pytest.raises(ValueError, match="is not an origin"):
             content_security_policy(**{place: [text]})
+
+
+def test_the_origins_of_addresses_are_always_fit_for_a_policy() -> None:
+    urls = [
+        None,
+        "",
+        "/static/logo.svg",
+        "https://CDN.acme.example/a.png",
+        "https://cdn.acme.example:443/b.png",
+        "http://127.0.0.1:8090/c.png",
+        "https://日本.example/l.png",
+        "https://a;script-src.example/l.png",
+        "https://a'b.example/l.png",
+        "https://x,y.example/l.png",
+        "https://x y.example/l.png",
+        "https://*/l.png",
+        "https://ann:word@acme.example/l.png",
+        "https://acme.example:70000/l.png",
+        "https://[::1",
+        "https://x℀.example/",
+        "ftp://acme.example/l.png",
+    ]
+    origins = origins_of(urls)
+    assert origins == ("https://cdn.acme.example", "http://127.0.0.1:8090")
+    assert content_security_policy(image_origins=origins)
 
 
 def test_pages_keep_to_themselves_but_a_popup_keeps_its_opener() -> None:

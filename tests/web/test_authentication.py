@@ -136,6 +136,9 @@ async def test_a_visitor_is_led_to_sign_in_and_back(site: Site) -> None:
             401,
             "/sign-in?next=/dashboard/things%3Fq%3D1",
         )
+    broken = {"hx-request": "true", "hx-current-url": "https://[::1"}
+    async with site.http.get("/dashboard/things", headers=broken) as answer:
+        assert (answer.status, answer.headers["hx-redirect"]) == (401, "/sign-in")
     async with site.http.get("/operator/things", allow_redirects=False) as answer:
         assert answer.headers["location"] == "/operator/sign-in?next=/operator/things"
 

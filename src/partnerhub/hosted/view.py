@@ -204,7 +204,9 @@ async def open_run(visit: Visit, run_id: UUID) -> View | Response[Any]:
 
 def page_of(visit: Visit, partner: Partner, *, wished: str) -> Page:
     """Return the request's page with the partner's brand beside ours, in the language that a link wishes."""
-    frame = replace(visit.page.frame, partner_brand=Brand(name=partner.brand_name, logo_url=partner.logo_url))
+    # A logo saved before its address was checked may be none that a browser could be allowed to load.
+    logo_url = partner.logo_url if origins_of([partner.logo_url]) else None
+    frame = replace(visit.page.frame, partner_brand=Brand(name=partner.brand_name, logo_url=logo_url))
     # What the person chose here goes before the link.
     language = find_language(wished)
     if language and LANGUAGE_COOKIE not in visit.request.cookies:

@@ -8,7 +8,9 @@ cut `window.opener`, so they send `unsafe-none`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from urllib.parse import urlsplit
+
+from partnerhub.kit.errors import HubError
+from partnerhub.kit.http import parse_url
 
 _REFERRER = "strict-origin-when-cross-origin"
 _PERMISSIONS = "camera=(), microphone=(), geolocation=(), payment=(), usb=(), interest-cohort=()"
@@ -49,10 +51,11 @@ def content_security_policy(
 
 
 def origins_of(urls: Iterable[str | None]) -> tuple[str, ...]:
-    """Return the origins of absolute http(s) addresses, each once; others are ours already."""
-    parts = [urlsplit(url) for url in urls if url]
-    found = (f"{part.scheme}://{part.netloc}" for part in parts if part.scheme in {"http", "https"})
-    return tuple(dict.fromkeys(found))
+    """Return the origins of absolute http(s) addresses, each once.
+
+    Others are left out: paths are ours already, and what is no address can be no source either.
+    """
+    return tuple(dict.fromkeys(origin for url in urls if url and (origin := _origin_of(url))))
 
 
 def security_headers(*, policy: str | None = None, keeps_opener: bool = False) -> dict[str, str]:
@@ -72,6 +75,14 @@ def security_headers(*, policy: str | None = None, keeps_opener: bool = False) -
         "cache-control": "no-store",
         "vary": "HX-Request",
     }
+
+
+def _origin_of(url: str) -> str | None:
+    try:
+        target = parse_url(url)
+    except HubError:
+        return None
+    return f"{'https' if target.is_tls else 'http'}://{target.authority}"
 
 
 def _origin(text: str) -> str:

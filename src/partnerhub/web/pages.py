@@ -204,8 +204,7 @@ def _to_sign_in(
 ) -> Answer:
     wanted = ""
     if is_fragment:
-        current = urlsplit(headers.get("hx-current-url", ""))
-        wanted = current.path + (f"?{current.query}" if current.query else "")
+        wanted = _path_of(headers.get("hx-current-url", ""))
     elif scope["method"] == "GET":
         query = scope.get("query_string", b"").decode("latin-1")
         wanted = scope["path"] + (f"?{query}" if query else "")
@@ -216,6 +215,14 @@ def _to_sign_in(
     if is_fragment:
         return Answer(401, b"", "text/html", {**sent, "hx-redirect": target, "hx-reswap": "none"})
     return Answer(303, b"", "text/html", {**sent, "location": target})
+
+
+def _path_of(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""  # the browser's own header, or anything that somebody wrote into it
+    return parts.path + (f"?{parts.query}" if parts.query else "")
 
 
 def _plain_cookie(header: str, name: str) -> str:

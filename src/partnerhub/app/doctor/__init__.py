@@ -9,9 +9,10 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import fields, replace
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from partnerhub.app import keyring_of, mail_server_of, meta_client, open_database
 from partnerhub.app.doctor import inside, meta, outside
@@ -116,7 +117,8 @@ class _Hider:
     """Takes secrets out of what servers said, should one of them repeat what it was given."""
 
     def __init__(self, settings: Settings) -> None:
-        values = [urlsplit(settings.database_url).password or "", *settings.secret_keys.split(",")]
+        password = conninfo_to_dict(settings.database_url).get("password") or ""
+        values = [str(password), *settings.secret_keys.split(",")]
         for item in fields(settings):
             if item.metadata["secret"]:
                 value = getattr(settings, item.name)
