@@ -21,6 +21,8 @@ from partnerhub.identity.errors import (
 )
 from partnerhub.identity.passwords import STANDARD, Passwords, check_strength
 from partnerhub.identity.schemas import PLATFORM, Hub, SessionScope, SignedIn, User
+from partnerhub.identity.services.limits import begin_attempt
+from partnerhub.identity.services.sign_in import sign_in_limits
 from partnerhub.kit import clock
 from partnerhub.kit.database import Database, Unit
 from tests.identity.people import CHEAP, PASSWORD, make_user
@@ -161,6 +163,60 @@ async def test_attempts_at_the_same_moment_all_count(database: Database) -> None
         )
     assert sum(isinstance(outcome, SignInRefused) for outcome in outcomes) == 5
     assert sum(isinstance(outcome, SignInLimited) for outcome in outcomes) == 7
+
+
+async def test_right_passwords_never_reach_a_limit(database: Database) -> None:
+    """A program may ask for a token as often as it likes, with the person at the dashboard beside it."""
+    await make_user(database)
+    with clock.set_to(NOON):
+        for _ in range(62):
+            await sign_in(database)
+
+
+async def test_right_passwords_at_the_same_moment_all_pass(database: Database) -> None:
+    await make_user(database)
+    with clock.set_to(NOON):
+        await asyncio.gather(*(sign_in(database) for _ in range(30)))
+        # Nothing of them is left behind: five failures are still free, and no more.
+        for _ in range(5):
+            await refuse(database)
+        with pytest.raises(SignInLimited):
+            await sign_in(database)
+
+
+async def test_wrong_passwords_among_right_ones_are_limited(database: Database) -> None:
+    await make_user(database, email="ops@acme.example")
+    with clock.set_to(NOON):
+        outcomes = await asyncio.gather(
+            *(sign_in(database, email="nobody@acme.example", password="wrong") for _ in range(12)),
+            *(sign_in(database) for _ in range(12)),
+            return_exceptions=True,
+        )
+    assert sum(isinstance(outcome, SignInRefused) for outcome in outcomes) == 5
+    assert sum(isinstance(outcome, SignInLimited) for outcome in outcomes) == 7
+    assert sum(isinstance(outcome, SignedIn) for outcome in outcomes) == 12
+
+
+async def test_an_attempt_that_found_no_room_for_hashing_does_not_count(database: Database) -> None:
+    await make_user(database)
+    full = Passwords(time_cost=1, memory_kib=8, at_once=1, waiting=-1)  # no place at all
+    with clock.set_to(NOON):
+        for _ in range(7):
+            with pytest.raises(HashingBusy):
+                await services.check_password(
+                    database, email="ops@acme.example", password=PASSWORD, ip="203.0.113.7", passwords=full
+                )
+
+
+async def test_an_attempt_that_never_ended_counts(database: Database) -> None:
+    pair, alone = sign_in_limits(email="ops@acme.example", ip="203.0.113.7")
+    with clock.set_to(NOON):
+        for _ in range(5):
+            async with database.system() as unit:
+                assert (await begin_attempt(unit, limits=[*pair, *alone])).may_try
+        async with database.system() as unit:
+            refused = await begin_attempt(unit, limits=[*pair, *alone])
+        assert (refused.wait_seconds, refused.is_crowded) == (60, True)
 
 
 async def test_a_success_clears_the_persons_own_count(database: Database) -> None:

@@ -20,7 +20,7 @@ class SignInRefused(Unauthenticated):
 
 
 class SignInLimited(TooMany):
-    """Too many attempts for this e-mail or from this address; also for e-mails that nobody has."""
+    """Too many failed attempts for this e-mail or from this address; also for e-mails that nobody has."""
 
     code = "sign_in_limited"
 

@@ -2,7 +2,7 @@
 
 from partnerhub.identity.services.audit import record_change
 from partnerhub.identity.services.codes import check_code, request_code, send_code
-from partnerhub.identity.services.limits import Limit, count_hits, forget_hits, hit_limit
+from partnerhub.identity.services.limits import Limit, count_hits, hit_limit
 from partnerhub.identity.services.resets import (
     change_password,
     check_reset_link,
@@ -51,7 +51,6 @@ __all__ = [
     "end_all_sessions",
     "end_member_sessions",
     "end_session",
-    "forget_hits",
     "hit_limit",
     "read_sessions",
     "record_change",

@@ -6,15 +6,16 @@ hashing and gets the same answer.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 
 from partnerhub.identity import queries
-from partnerhub.identity.errors import NoPlace, SignInLimited, SignInRefused
+from partnerhub.identity.errors import HashingBusy, NoPlace, SignInLimited, SignInRefused
 from partnerhub.identity.passwords import STANDARD, Passwords
 from partnerhub.identity.schemas import PLATFORM, Actor, ActorKind, Hub, SessionScope, SignedIn, User
 from partnerhub.identity.services.audit import record_change
-from partnerhub.identity.services.limits import Limit, count_hits, forget_hits
+from partnerhub.identity.services.limits import Attempt, Limit, begin_attempt, fail_attempt, undo_attempt
 from partnerhub.identity.services.sessions import start_session
 from partnerhub.kit import logs
 from partnerhub.kit.database import Database, Unit
@@ -24,12 +25,16 @@ ScopeChooser = Callable[[Unit, User], Awaitable[SessionScope]]
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 
+# How long attempts at the same moment wait for each other's outcome before one is refused.
+_TURNS, _TURN_SECONDS = 100, 0.05
+
 log = logs.get(__name__)
 
 
 def sign_in_limits(*, email: str, ip: str) -> tuple[list[Limit], list[Limit]]:
     """Return the limits of one attempt: (of this person from this address, of each alone).
 
+    Only failures count, or a program that signs in often would shut itself out.
     The wait grows with the windows. The address has room for an office behind one line; the e-mail's own
     limit is wide, so that a stranger elsewhere cannot lock the owner out cheaply.
     """
@@ -55,27 +60,44 @@ async def check_password(
     Raises: SignInLimited, SignInRefused (one answer for every reason), HashingBusy.
     """
     pair, alone = sign_in_limits(email=email, ip=ip)
-    async with db.system() as unit:
-        wait = await count_hits(unit, limits=[*pair, *alone])
-        known = await queries.find_credential(unit, email=email)
-    if wait:
+    attempt = await _begin(db, [*pair, *alone])
+    if not attempt.may_try:
         log.warning("sign-in limited", ip=ip)
-        raise SignInLimited("Too many attempts. Wait before you try again.", retry_after_seconds=wait)
-    may_enter = known is not None and known.disabled_at is None
-    fits = await passwords.verify(known.password_hash if known and may_enter else None, password)
+        raise SignInLimited(
+            "Too many attempts. Wait before you try again.", retry_after_seconds=attempt.wait_seconds
+        )
+    async with db.system() as unit:
+        known = await queries.find_credential(unit, email=email)
+    stored = known.password_hash if known and known.disabled_at is None else None
+    try:
+        fits = await passwords.verify(stored, password)
+        is_outdated = fits and stored is not None and passwords.is_outdated(stored)
+        fresh = await passwords.hash(password) if is_outdated else None
+    except HashingBusy:
+        async with db.system() as unit:
+            await undo_attempt(unit, attempt)
+        raise
     if not fits or known is None:
+        async with db.system() as unit:
+            await fail_attempt(unit, attempt)
         log.info("sign-in refused", ip=ip)
         raise SignInRefused("E-mail or password is not right.")
-    fresh = (
-        await passwords.hash(password)
-        if known.password_hash and passwords.is_outdated(known.password_hash)
-        else None
-    )
     async with db.system() as unit:
-        await forget_hits(unit, limits=pair)
+        await undo_attempt(unit, attempt, forgotten=pair)
         if fresh is not None:
             await unit.execute("update hub_user set password_hash = %s where id = %s", (fresh, known.id))
         return await queries.get_user(unit, user_id=known.id)
+
+
+async def _begin(db: Database, limits: list[Limit]) -> Attempt:
+    """Begin an attempt, waiting for the others of the same moment: were they right, there is room."""
+    for _ in range(_TURNS):
+        async with db.system() as unit:
+            attempt = await begin_attempt(unit, limits=limits)
+        if not attempt.is_crowded:
+            break
+        await asyncio.sleep(_TURN_SECONDS)
+    return attempt
 
 
 async def sign_in(

@@ -106,11 +106,13 @@ grant select, update, delete on mail to hub_system;
 create policy tenant on mail for insert to hub_tenant with check (partner_id = (select app_partner()));
 create policy system on mail to hub_system using (true) with check (true);
 
--- Limits that must hold across processes (sign-in, codes): one row per key and window.
+-- Limits that must hold across processes (sign-in, codes): one row per key and window. Of the hits, `open_hits`
+-- are attempts whose outcome is not known yet.
 create table rate_window (
   key          text not null,
   window_start timestamptz not null,
   hits         integer not null,
+  open_hits    integer not null default 0,
   primary key (key, window_start)
 );
 grant select, insert, update, delete on rate_window to hub_system;
