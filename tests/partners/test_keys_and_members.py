@@ -117,7 +117,7 @@ async def test_a_partner_with_wrong_members_is_refused_with_a_reason_each(databa
         with pytest.raises(PartnerInvalid) as caught:
             await create_partner(
                 unit,
-                brand_name=" ",
+                brand_name="Acme\nChat",
                 country="Germany",
                 currency="GBP",
                 payment_model="free",  # type: ignore[arg-type]  # what a command line may hand in

@@ -122,6 +122,10 @@ async def test_none_removes_the_webhook(database: Database, keyring: Keyring) ->
         ({"secret_overlap_hours": 721}, "secret_overlap_hours"),
         ({"secret_overlap_hours": -1}, "secret_overlap_hours"),
         ({"brand_name": "  "}, "brand_name"),
+        ({"brand_name": "x" * 101}, "brand_name"),
+        ({"brand_name": "Acme\nChat"}, "brand_name"),
+        ({"brand_name": "Acme\x07"}, "brand_name"),
+        ({"brand_name": "Acme\u202egnp"}, "brand_name"),
         *(
             ({"logo_url": url}, "logo_url")
             for url in (
@@ -167,6 +171,12 @@ async def test_a_logo_saved_under_older_rules_may_be_said_again(database: Databa
     assert (same.partner.logo_url, same.partner.brand_name) == ("https://acme.example:8443/l.png", "Acme")
     removed = await _update(database, keyring, partner, logo_url=None)
     assert removed.partner.logo_url is None
+
+
+async def test_a_name_is_trimmed(database: Database, keyring: Keyring) -> None:
+    partner = await make_partner(database)
+    named = await _update(database, keyring, partner, brand_name="  Birch & Co\n")
+    assert named.partner.brand_name == "Birch & Co"
 
 
 async def test_every_problem_is_named_at_once(database: Database, keyring: Keyring) -> None:

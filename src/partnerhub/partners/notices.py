@@ -48,7 +48,12 @@ async def mail_owners(unit: Unit, *, partner_id: str, subject: str, text: str) -
             unit,
             partner_id=partner_id,
             to=owner.email,
-            subject=f"{partner.brand_name}: {subject}",
+            subject=_one_line(f"{partner.brand_name}: {subject}"),
             text=text,
         )
     return len(owners)
+
+
+def _one_line(text: str) -> str:
+    """Return a text as a mail's subject can have it: a name that was saved earlier may hold a line break."""
+    return " ".join("".join(one if one.isprintable() else " " for one in text).split())

@@ -1,4 +1,4 @@
-"""Making a partner."""
+"""Making a partner, and what its name may be."""
 
 from __future__ import annotations
 
@@ -59,10 +59,17 @@ async def create_partner(
     return partner
 
 
+def brand_name_problem(name: str) -> str:
+    """Say what is wrong with a name that is already trimmed: it stands in pages and in mail headers."""
+    if not 1 <= len(name) <= 100:
+        return "The brand name has 1 to 100 characters."
+    return "" if name.isprintable() else "The brand name is one line, without invisible characters."
+
+
 def _problems(brand_name: str, country: str, currency: str, payment_model: str) -> dict[str, str]:
     problems = {}
-    if not 1 <= len(brand_name.strip()) <= 100:
-        problems["brand_name"] = "The brand name has 1 to 100 characters."
+    if problem := brand_name_problem(brand_name.strip()):
+        problems["brand_name"] = problem
     if not re.fullmatch(r"[A-Z]{2}", country, re.ASCII):
         problems["country"] = "The country is a two-letter code such as DE."
     # Hubs are kept in these two; a partner that wants both opens two (billing reference 1).

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from msgspec import UNSET
+from msgspec import UNSET, structs
 from psycopg import sql
 
 from partnerhub.identity.schemas import Actor
@@ -19,6 +19,7 @@ from partnerhub.kit.errors import Problem
 from partnerhub.partners.errors import SecretMissing, SettingsInvalid
 from partnerhub.partners.queries import get_settings
 from partnerhub.partners.schemas import DATA_REGIONS, PartnerSettings, SettingsChange
+from partnerhub.partners.services.partners import brand_name_problem
 from partnerhub.webhooks import queries as webhook_queries
 from partnerhub.webhooks import services as webhooks
 from partnerhub.webhooks.schemas import OwnerKind
@@ -71,6 +72,8 @@ async def update_settings(
     Raises: SettingsInvalid, with a reason per setting; SecretMissing, for IO Signature without a secret.
     """
     before = await get_settings(unit, partner_id=partner_id, keyring=keyring, for_update=True)
+    if isinstance(change.brand_name, str):
+        change = structs.replace(change, brand_name=change.brand_name.strip())
     _check(before, change, allow_loopback=allow_loopback)
     if change.io_signature_enabled is True and not before.has_platform_secret:
         raise SecretMissing("Generate a platform secret before you turn IO Signature on.")
@@ -157,7 +160,7 @@ async def _write_endpoint(
 
 def _check(before: PartnerSettings, change: SettingsChange, *, allow_loopback: bool) -> None:
     checks: Mapping[str, Callable[[Any], str]] = {  # Any: the value of the setting, typed by the struct
-        "brand_name": _brand_name_problem,
+        "brand_name": brand_name_problem,
         "solution_id": _solution_problem,
         "default_hosting_type": _hosting_problem,
         "data_localization_region": _region_problem,
@@ -201,10 +204,6 @@ def _origin_problems(origins: list[str], *, allow_loopback: bool) -> list[Proble
             found = [Problem(name, f"{name}_invalid", reason)]
         problems += found
     return problems
-
-
-def _brand_name_problem(name: str) -> str:
-    return "" if 1 <= len(name.strip()) <= 100 else "The brand name has 1 to 100 characters."
 
 
 def _solution_problem(solution_id: str) -> str:
