@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 import pytest
@@ -16,7 +16,12 @@ from tests.factories import (
 )
 
 from partnerhub.channels.errors import ListingInvalid
-from partnerhub.channels.queries import list_channels, list_clients, list_templates
+from partnerhub.channels.queries import (
+    as_partner_api,
+    list_channels,
+    list_clients,
+    list_templates,
+)
 from partnerhub.channels.schemas import Listing
 from partnerhub.kit.database import Database
 
@@ -104,6 +109,17 @@ async def test_a_filter_that_matches_nothing_gives_an_empty_list(database: Datab
         ({"created_at": "2024-01-01T10:00:00Z"}, True),
         ({"created_at": "2024-01-01T11:00:00+01:00"}, True),
         ({"created_at": "2024-01-01T10:00:01Z"}, False),
+        ({"setup_info.ivr": False}, True),
+        ({"setup_info.ivr": True}, False),
+        ({"setup_info.has_integration_layer": "false"}, False),
+        ({"setup_info.shards_number": 2}, False),
+        ({"type": "x"}, False),
+        ({"version": 2}, False),
+        ({"project.id": "x"}, False),
+        ({"project.name": "x"}, False),
+        ({"project.license_model": "x"}, False),
+        ({"project.id": None}, True),
+        ({"waba_account.on_behalf_of_business_info.id": "7"}, False),
         ({"terminated_at": None}, True),
         ({"current_limit": None}, False),
         ({"current_quality_rating": "GREEN"}, True),
@@ -129,6 +145,44 @@ async def test_a_channel_is_found_by_its_filters(
         created_at=datetime(2024, 1, 1, 10, 0, 0, 123456, UTC),
     )
     assert await _channel_ids(database, partner, filters) == (["k9Lm2NCH"] if matches else [])
+
+
+def _leaves(shown: Mapping[str, object], above: str = "") -> Iterator[tuple[str, object]]:
+    for name, value in shown.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{above}{name}.")
+        elif value is not None:
+            yield f"{above}{name}", value
+
+
+async def test_every_value_that_a_channel_shows_is_found_by_it_and_can_be_sorted_by(
+    database: Database,
+) -> None:
+    partner = await make_partner(database)
+    waba = await make_waba(database, client=await make_client(database, partner=partner))
+    made = await make_channel(database, waba=waba)
+    async with database.tenant(partner.id) as unit:
+        (channel,) = (await list_channels(unit, partner_id=partner.id, listing=Listing())).rows
+    shown = dict(_leaves(as_partner_api(channel)))
+    assert shown["client.contact_info.street_name"] == ""
+    for name, value in shown.items():
+        assert await _channel_ids(database, partner, {name: value}, name) == [made.id], name
+        other = not value if isinstance(value, bool) else 479 if isinstance(value, int) else "2001-01-01"
+        assert await _channel_ids(database, partner, {name: other}, f"-{name}") == [], name
+
+
+async def test_every_value_that_a_client_shows_is_found_by_it(database: Database) -> None:
+    partner = await make_partner(database)
+    made = await make_client(database, partner=partner)
+    async with database.tenant(partner.id) as unit:
+        (client,) = (await list_clients(unit, partner_id=partner.id, listing=Listing())).rows
+    shown = dict(_leaves(as_partner_api(client)))
+    assert (shown["contact_user.phone"], shown["contact_info.zip_code"]) == ("", "")
+    for name, value in shown.items():
+        # Who wrote a client is nothing that its closed list of names has.
+        if not name.startswith(("created_by", "modified_by")) and name != "suspicious":
+            found = await _client_ids(database, partner, Listing(filters={name: value}, sort=(name,)))
+            assert found == [made.id], name
 
 
 @pytest.mark.parametrize(

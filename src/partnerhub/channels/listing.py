@@ -208,16 +208,17 @@ def _time(name: str, wanted: object) -> datetime:
 _LAST = datetime.max.replace(tzinfo=UTC) - timedelta(days=1)
 
 
+# What nobody filled in is shown as an empty text.
 _CONTACT_INFO: Mapping[str, Field] = {
-    "webpage_url": Field("client.contact_info->>'webpage_url'"),
-    "phone": Field("client.contact_info->>'phone'"),
-    "language": Field("client.contact_info->>'language'"),
-    "country": Field("client.contact_info->>'country'"),
-    "street_name": Field("client.contact_info->>'street_name'"),
-    "city": Field("client.contact_info->>'city'"),
-    "email": Field("client.contact_info->>'email'", FieldKind.EMAIL),
-    "zip_code": Field("client.contact_info->>'zip_code'"),
-    "full_name": Field("client.contact_info->>'full_name'"),
+    "webpage_url": Field("coalesce(client.contact_info->>'webpage_url', '')"),
+    "phone": Field("coalesce(client.contact_info->>'phone', '')"),
+    "language": Field("coalesce(client.contact_info->>'language', '')"),
+    "country": Field("coalesce(client.contact_info->>'country', '')"),
+    "street_name": Field("coalesce(client.contact_info->>'street_name', '')"),
+    "city": Field("coalesce(client.contact_info->>'city', '')"),
+    "email": Field("coalesce(client.contact_info->>'email', '')", FieldKind.EMAIL),
+    "zip_code": Field("coalesce(client.contact_info->>'zip_code', '')"),
+    "full_name": Field("coalesce(client.contact_info->>'full_name', '')"),
 }
 
 _CLIENT: Mapping[str, Field] = {
@@ -234,9 +235,9 @@ _CLIENT: Mapping[str, Field] = {
     "meta_info.about": Field("client.meta_info->>'about'"),
     "meta_info.business_description": Field("client.meta_info->>'business_description'"),
     "meta_info.use_case": Field("client.meta_info->>'use_case'"),
-    "contact_user.phone": Field("client.contact_user->>'phone'"),
-    "contact_user.email": Field("client.contact_user->>'email'", FieldKind.EMAIL),
-    "contact_user.name": Field("client.contact_user->>'name'"),
+    "contact_user.phone": Field("coalesce(client.contact_user->>'phone', '')"),
+    "contact_user.email": Field("coalesce(client.contact_user->>'email', '')", FieldKind.EMAIL),
+    "contact_user.name": Field("coalesce(client.contact_user->>'name', '')"),
     **{f"contact_info.{name}": known for name, known in _CONTACT_INFO.items()},
 }
 
@@ -252,7 +253,19 @@ _WABA: Mapping[str, Field] = {
     "timezone_id": Field("waba.timezone_id", FieldKind.NUMBER),
     "status": Field("waba.status"),
     "created_at": Field("waba.created_at", FieldKind.TIME),
+    "created_by.user_id": Field("waba.created_by->>'user_id'"),
+    "created_by.user_name": Field("waba.created_by->>'user_name'"),
+    "modified_at": Field("waba.modified_at", FieldKind.TIME),
+    "on_behalf_of_business_info.id": Field("nullif(waba.fb_business_id, '')"),
+    "on_behalf_of_business_info.name": Field(
+        "case when waba.fb_business_id <> '' then waba.fb_business_name end"
+    ),
+    "on_behalf_of_business_info.status": Field("case when waba.fb_business_id <> '' then 'approved' end"),
+    "on_behalf_of_business_info.type": Field("case when waba.fb_business_id <> '' then 'SELF' end"),
 }
+
+# Documented names of members that no channel here has; no value is equal to them.
+_NEVER_SHOWN = Field("null::text")
 
 _CHANNEL: Mapping[str, Field] = {
     "id": Field("channel.id"),
@@ -287,6 +300,15 @@ _CHANNEL: Mapping[str, Field] = {
     "setup_info.configuration_type": Field("channel.hosting_type"),
     "setup_info.region": Field("channel.data_localization_region"),
     "setup_info.error": Field("channel.error"),
+    # The same for every channel; a bare constant would be a column's number in ORDER BY.
+    "setup_info.ivr": Field("false::boolean", FieldKind.FLAG),
+    "setup_info.has_integration_layer": Field("true::boolean", FieldKind.FLAG),
+    "setup_info.shards_number": Field("1::integer", FieldKind.NUMBER),
+    "type": _NEVER_SHOWN,
+    "version": _NEVER_SHOWN,
+    "project.id": _NEVER_SHOWN,
+    "project.name": _NEVER_SHOWN,
+    "project.license_model": _NEVER_SHOWN,
     "integration.state": Field("channel.integration_state"),
     "integration.enabled": Field("(channel.integration_state = 'running')", FieldKind.FLAG),
     "integration.app_id": Field("channel.app_id::text"),
