@@ -54,6 +54,17 @@ async def test_ids_are_ordered_without_regard_to_case_digits_first(database: Dat
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("sort", [("colour",), ("-account_mode",), ("-colour", "status")])
+async def test_rows_that_are_equal_otherwise_are_in_the_order_of_ids(
+    database: Database, sort: tuple[str, ...]
+) -> None:
+    partner = await make_partner(database)
+    waba = await make_waba(database, client=await make_client(database, partner=partner))
+    for channel_id in ("bbCH", "aach", "aaCH", "AaCH", "BaCH"):
+        await make_channel(database, waba=waba, id=channel_id)
+    assert await _channel_ids(database, partner, {}, *sort) == ["AaCH", "aaCH", "aach", "BaCH", "bbCH"]
+
+
 async def test_several_sort_fields_apply_in_turn(database: Database) -> None:
     partner = await make_partner(database)
     await make_client(database, partner=partner, id="1CL", name="Beta", organisation="x")
@@ -130,6 +141,12 @@ async def test_a_filter_that_matches_nothing_gives_an_empty_list(database: Datab
         ({"q": "k9lm"}, True),
         ({"q": "%"}, False),
         ({"q": "  "}, True),
+        ({"q": "+4930000000"}, True),
+        ({"q": "+49 (30) 000-000"}, True),
+        ({"q": "30.000/000"}, True),
+        ({"q": "+49 30 000 001"}, False),
+        ({"q": "+-"}, False),
+        ({"q": None}, True),
     ],
 )
 async def test_a_channel_is_found_by_its_filters(

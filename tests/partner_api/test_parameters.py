@@ -34,7 +34,7 @@ def test_filters_are_read_in_every_encoding_seen(query: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", [b"", b"filters=", b"filters={}", b"filters=%7B%7D", b"filters=+", b"other=1"]
+    "query", [b"", b"filters=", b"filters={}", b"filters=%7B%7D", b"filters=+", b"other=1", b"%FF=%FF"]
 )
 def test_no_filters_are_an_empty_object(query: bytes) -> None:
     assert read_list(query).listing.filters == {}
@@ -92,6 +92,10 @@ def test_the_limit_is_a_thousand_unless_told_less(query: bytes, limit: int) -> N
         (b'filters={"a":"%5Cud800"}', "filters"),
         (b'filters={"a":"%5Cu0000"}', "filters"),
         (b"filters=" + b"[" * 100_000, "filters"),
+        (b'filters={"id":"%FF"}', "filters"),
+        (b'filters={"id":"\xff"}', "filters"),
+        (b"filters=%FF", "filters"),
+        (b"sort=%FF", "sort"),
         (b"sort=[1]", "sort"),
         (b"sort=[", "sort"),
         (b"sort=a,b,c,d,e,f,g,h,i,j,k", "sort"),

@@ -1,7 +1,7 @@
 """Filters and sorting of the Partner API, turned into SQL.
 
 Each collection says which dotted names it knows and where they live; the rest (equality, AND, nullable
-names, `"unknown"`, case-insensitive order with the raw id last) is the same for all. Source: Partner API
+names, `"unknown"`, case-insensitive order with the id last) is the same for all. Source: Partner API
 reference 2.2.
 """
 
@@ -55,6 +55,7 @@ class Collection:
     fields: Mapping[str, Field]
     is_strict: bool = False
     searched: tuple[LiteralString, ...] = ()
+    searched_number: LiteralString = "null::text"
     aliases: Mapping[str, str] = field(default_factory=dict)
 
     def find(self, name: str) -> Field | None:
@@ -78,7 +79,8 @@ def where(collection: Collection, filters: Mapping[str, object]) -> tuple[sql.Co
     values: list[object] = []
     for name, wanted in filters.items():
         if name == "q" and collection.searched:
-            parts.append(_search(collection, name, wanted, values))
+            if wanted is not None:
+                parts.append(_search(collection, name, wanted, values))
             continue
         known = collection.find(name)
         if known is None:
@@ -96,7 +98,7 @@ def where(collection: Collection, filters: Mapping[str, object]) -> tuple[sql.Co
 
 
 def order(collection: Collection, sort: tuple[str, ...]) -> sql.Composed:
-    """Return the ORDER BY list; text ignores case, the raw id breaks every tie.
+    """Return the ORDER BY list; text ignores case, the id breaks every tie in its own recorded order.
 
     Raises: ListingInvalid.
     """
@@ -108,7 +110,7 @@ def order(collection: Collection, sort: tuple[str, ...]) -> sql.Composed:
             continue
         direction = sql.SQL(" desc nulls last" if name.startswith("-") else " asc nulls last")
         parts += [expression + direction for expression in _sortable(known)]
-    parts.append(sql.SQL(collection.identity + ' collate "C"'))
+    parts += _sortable(Field(collection.identity))
     return sql.SQL(", ").join(parts)
 
 
@@ -141,6 +143,11 @@ def _search(
     pattern = "%" + re.sub(r"([\\%_])", r"\\\1", text) + "%"
     parts = [sql.SQL("{} ilike %s").format(sql.SQL(expression)) for expression in collection.searched]
     values.extend(pattern for _ in parts)
+    digits = re.sub(r"[\s+()./-]", "", text)
+    if digits.isascii() and digits.isdigit():
+        # A number as people write it; stored are its digits.
+        parts.append(sql.SQL("{} like %s").format(sql.SQL(collection.searched_number)))
+        values.append(f"%{digits}%")
     return sql.SQL("({})").format(sql.SQL(" or ").join(parts))
 
 
@@ -338,7 +345,8 @@ CLIENTS = Collection(identity="client.id", fields=_CLIENT, is_strict=True)
 CHANNELS = Collection(
     identity="channel.id",
     fields=_CHANNEL,
-    searched=("channel.id", "channel.phone_number", "channel.phone_name", "client.name"),
+    searched=("channel.id", "channel.phone_name", "client.name"),
+    searched_number="channel.phone_number",
 )
 TEMPLATES = Collection(
     identity="template.id",

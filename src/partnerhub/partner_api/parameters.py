@@ -54,12 +54,18 @@ def read_list(query_string: bytes) -> ListParameters:
     """Read `limit`, `offset`, `sort` and `filters`; unknown parameters are passed over.
 
     Values may come raw, percent-encoded in either case, or with `+` for a blank. `sort` may be repeated,
-    separated by commas, or a JSON list. A limit above 1000 is served, and said back, as 1000.
+    separated by commas, or a JSON list; what is read must be UTF-8. A limit above 1000 is served, and said
+    back, as 1000.
     Raises: ParametersInvalid.
     """
     sent: dict[str, list[str]] = {}
-    for name, value in parse_qsl(query_string.decode("utf-8", "replace"), keep_blank_values=True):
+    # Letters that are no UTF-8 come through marked: unknown parameters may have them, ours may not.
+    text = query_string.decode("utf-8", "surrogateescape")
+    for name, value in parse_qsl(text, keep_blank_values=True, errors="surrogateescape"):
         sent.setdefault(name, []).append(value)
+    for name in ("limit", "offset", "sort", "filters"):
+        if not all(map(_is_unicode, sent.get(name, []))):
+            raise _refused(name, "is not valid UTF-8")
     return ListParameters(
         Listing(
             limit=min(_whole_number("limit", sent, MOST_ROWS), MOST_ROWS),
@@ -110,6 +116,14 @@ def read_flag(body: Mapping[str, Any], name: str, *, default: bool) -> bool:  # 
             return word.strip().lower() == "true"
         case _:
             raise _wrong_type(name, "true or false")
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _wrong_type(name: str, what: str) -> BodyInvalid:
