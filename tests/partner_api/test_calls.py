@@ -166,7 +166,7 @@ async def test_a_patch_changes_what_is_named_and_null_changes_nothing(api: Api) 
         ({"webhook_url": "https://acme_hook.example/"}, "webhook_url"),
         ({"webhook_url": "https://acme.example:444/"}, "webhook_url"),
         ({"webhook_url": "https://127.0.0.1/"}, "webhook_url"),
-        ({"partner_redirect_url": "acme"}, "redirect_url"),
+        ({"partner_redirect_url": "acme"}, "partner_redirect_url"),
         ({"webhook_url": 5}, "webhook_url"),
         ({"brand_name": ""}, "brand_name"),
         ({"logo_url": "https://日本.example/l.png"}, "logo_url"),
@@ -191,6 +191,8 @@ async def test_the_webhook_url_is_set_and_read_on_its_own_path(api: Api) -> None
     assert (await api.get("webhook_url")).json == {"webhook_url": "https://acme.example/h"}
     for wrong in ({}, {"webhook_url": None}, {"webhook_url": "https://a.example/", "headers": {"X-A": 5}}):
         assert (await api.post("webhook_url", wrong)).status == 400
+    refused = await api.post("webhook_url", {"webhook_url": "https://a.example/", "headers": {"Host": "x"}})
+    assert (refused.status, refused.json["meta"]["details"][0].partition(":")[0]) == (400, "headers")
 
 
 async def test_the_balance_is_a_bare_list_of_what_can_be_spent(api: Api) -> None:
@@ -413,6 +415,10 @@ async def test_without_the_clients_permission_a_key_is_403(api: Api) -> None:
     answer = await api.post(f"channels/{channel.id}/api_keys", {})
     assert (answer.status, answer.json["meta"]["http_code"]) == (403, 403)
     assert "permission" in answer.message
+    # Nor are there any to see, or a client would take the number for one it may use.
+    listed = await api.get(f"channels/{channel.id}/api_keys")
+    assert (listed.status, listed.message) == (403, answer.message)
+    assert (await api.delete(f"channels/{channel.id}/api_keys")).status == 200
 
 
 async def test_a_cancellation_is_requested_repeated_and_taken_back(api: Api) -> None:

@@ -15,7 +15,13 @@ from psycopg import sql
 
 from partnerhub.channels import listing as rules
 from partnerhub.channels.access import open_access
-from partnerhub.channels.errors import ChannelUnknown, ClientUnknown, TemplateUnknown, WabaUnknown
+from partnerhub.channels.errors import (
+    ChannelUnknown,
+    ClientUnknown,
+    PermissionMissing,
+    TemplateUnknown,
+    WabaUnknown,
+)
 from partnerhub.channels.partner_objects import as_partner_api, without_open_dates
 from partnerhub.channels.rows import (
     CHANNEL_COLUMNS,
@@ -40,6 +46,7 @@ from partnerhub.kit.database import Unit
 __all__ = [
     "Rows",
     "as_partner_api",
+    "check_shared",
     "find_route_by_key",
     "find_route_by_phone",
     "find_waba_by_external_id",
@@ -151,6 +158,12 @@ async def get_channel(
     if not rows:
         raise ChannelUnknown("The channel does not exist.")
     return channel_of(rows[0])
+
+
+def check_shared(channel: Channel) -> None:
+    """Refuse what only the client's permission allows. Raises: PermissionMissing."""
+    if channel.permission != "shared":
+        raise PermissionMissing("The client has not granted the permission to create API keys.")
 
 
 async def list_names(unit: Unit, *, partner_id: str, channel_ids: Collection[str]) -> dict[str, str]:

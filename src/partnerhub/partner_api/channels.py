@@ -76,6 +76,7 @@ async def list_api_keys(
     """List the channel's live key; the secret is stored nowhere, so `api_key` is not a member here."""
     async with tenant.unit() as unit:
         channel = await queries.get_channel(unit, partner_id=tenant.partner_id, channel_id=channel_id)
+        queries.check_shared(channel)
         keys = await queries.list_keys(unit, partner_id=tenant.partner_id, channel_id=channel_id)
     shown = [_key(key, app_id=channel.app_id, address=partner_api.messaging_url) for key in keys]
     return PartnerJson({"api_keys": shown})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from litestar import get, patch, post
@@ -13,6 +14,7 @@ from partnerhub.ledger import queries as ledger
 from partnerhub.ledger.schemas import Balance
 from partnerhub.partner_api.means import PartnerApi
 from partnerhub.partner_api.parameters import BodyInvalid, read_flag, read_object, read_text
+from partnerhub.partners.errors import SettingsInvalid
 from partnerhub.partners.queries import get_settings
 from partnerhub.partners.schemas import PartnerSettings, Scope, SettingsChange
 from partnerhub.partners.services import update_settings
@@ -20,6 +22,9 @@ from partnerhub.web.guards import requires
 from partnerhub.web.partner_json import PartnerJson
 from partnerhub.web.principal import HubRequest
 from partnerhub.web.tenant import Tenant
+
+# Settings that callers here know by other names.
+_SENT_AS = {"redirect_url": "partner_redirect_url", "webhook_headers": "headers"}
 
 READ = [requires(scope=Scope.READ)]
 WRITE = [requires(scope=Scope.WRITE)]
@@ -115,15 +120,19 @@ async def _settings(tenant: Tenant, means: PartnerApi) -> PartnerSettings:
 
 
 async def _change(tenant: Tenant, means: PartnerApi, change: SettingsChange) -> PartnerSettings:
-    async with tenant.unit() as unit:
-        return await update_settings(
-            unit,
-            partner_id=tenant.partner_id,
-            change=change,
-            actor=tenant.actor,
-            keyring=means.keyring,
-            allow_loopback=means.allow_loopback,
-        )
+    try:
+        async with tenant.unit() as unit:
+            return await update_settings(
+                unit,
+                partner_id=tenant.partner_id,
+                change=change,
+                actor=tenant.actor,
+                keyring=means.keyring,
+                allow_loopback=means.allow_loopback,
+            )
+    except SettingsInvalid as error:
+        problems = [replace(one, field=_SENT_AS.get(one.field, one.field)) for one in error.problems]
+        raise SettingsInvalid(error.message, problems=problems) from error
 
 
 def _url(body: dict[str, Any], name: str) -> str | UnsetType | None:  # Any: JSON that a caller wrote

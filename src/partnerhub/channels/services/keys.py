@@ -5,7 +5,8 @@ from __future__ import annotations
 import secrets
 import string
 
-from partnerhub.channels.errors import ChannelTerminated, PermissionMissing
+from partnerhub.channels.errors import ChannelTerminated
+from partnerhub.channels.queries import check_shared
 from partnerhub.channels.schemas import MintedKey
 from partnerhub.channels.services.numbers import lock_channel
 from partnerhub.identity.schemas import Actor
@@ -27,8 +28,7 @@ async def mint_key(unit: Unit, *, partner_id: str, channel_id: str, actor: Actor
     Raises: ChannelUnknown; PermissionMissing when the client has not granted it; ChannelTerminated.
     """
     channel = await lock_channel(unit, partner_id=partner_id, channel_id=channel_id)
-    if channel.permission != "shared":
-        raise PermissionMissing("The client has not granted the permission to create API keys.")
+    check_shared(channel)
     if channel.is_terminated:
         raise ChannelTerminated("The channel is terminated.")
     await _revoke(unit, channel_id)
