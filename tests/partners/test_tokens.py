@@ -16,7 +16,7 @@ from joserfc import jws, jwt
 from joserfc.jwk import RSAKey
 from tests.factories import MadeMember, MadePartner, make_member, make_partner
 
-from partnerhub.identity.errors import SignInRefused
+from partnerhub.identity.errors import NoPlace, SignInRefused
 from partnerhub.identity.passwords import Passwords
 from partnerhub.kit import clock
 from partnerhub.kit.crypto import Keyring
@@ -174,9 +174,11 @@ async def test_a_person_of_several_partners_gets_the_one_asked_for(
 
     assert await partner_of(None) == member.partner_id
     assert await partner_of(second.id) == second.id
-    for foreign in (off, await make_partner(database, legacy_token_auth_enabled=True)):
-        with pytest.raises(LegacyTokensOff):
-            await partner_of(foreign.id)
+    with pytest.raises(LegacyTokensOff):
+        await partner_of(off.id)
+    for foreign in ((await make_partner(database, legacy_token_auth_enabled=True)).id, "nobodyPA"):
+        with pytest.raises(NoPlace, match="do not belong"):
+            await partner_of(foreign)
 
 
 async def test_a_refresh_token_works_once_and_replaces_the_pair(database: Database, keys: TokenKeys) -> None:
@@ -280,5 +282,5 @@ async def test_any_text_as_a_token_is_refused(text: str) -> None:
 async def test_a_partner_without_members_gives_no_tokens(database: Database, keys: TokenKeys) -> None:
     member = await _member(database)
     other = MadePartner((await make_partner(database, legacy_token_auth_enabled=True)).id)
-    with pytest.raises(LegacyTokensOff):
+    with pytest.raises(NoPlace):
         await _issue(database, keys, member, at=other.id)

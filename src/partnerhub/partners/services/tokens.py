@@ -17,6 +17,7 @@ from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import RSAKey
 
+from partnerhub.identity.errors import NoPlace
 from partnerhub.identity.passwords import STANDARD, Passwords
 from partnerhub.identity.services import check_password
 from partnerhub.kit import clock
@@ -109,17 +110,21 @@ async def issue_token(
     """Check the password and issue a token for the person's partner.
 
     A person of several partners gets a token for `partner_id`, else for the oldest that has the switch on.
-    Raises: SignInRefused, SignInLimited, HashingBusy; LegacyTokensOff when no partner lets them in this way.
+    Raises: SignInRefused, SignInLimited, HashingBusy; NoPlace for a partner that is not theirs, existing or
+    not; LegacyTokensOff when none of theirs lets them in this way.
     """
     user = await check_password(db, email=email, password=password, ip=ip, passwords=passwords)
     async with db.system() as unit:
         rows = await unit.fetch_dicts(
-            "select m.partner_id from member m join partner p on p.id = m.partner_id"
-            " where m.user_id = %s and p.legacy_token_auth_enabled"
-            " and (%s::text is null or m.partner_id = %s) order by m.created_at, m.partner_id limit 1",
+            "select m.partner_id, p.legacy_token_auth_enabled as is_on"
+            " from member m join partner p on p.id = m.partner_id"
+            " where m.user_id = %s and (%s::text is null or m.partner_id = %s)"
+            " order by is_on desc, m.created_at, m.partner_id limit 1",
             (user.id, partner_id, partner_id),
         )
     if not rows:
+        raise NoPlace("You do not belong to this partner." if partner_id else "You belong to no partner.")
+    if not rows[0]["is_on"]:
         raise LegacyTokensOff(_OFF)
     return await _issue(db, keys, partner_id=rows[0]["partner_id"], user_id=user.id)
 
