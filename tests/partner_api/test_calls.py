@@ -17,6 +17,7 @@ from tests.factories import (
     make_waba,
 )
 from tests.partner_api.conftest import CHEAP, MESSAGING_URL, Api
+from tests.partner_api.wire import exchange
 
 from partnerhub.channels.queries import find_route_by_key
 from partnerhub.identity.queries import list_audit
@@ -111,6 +112,37 @@ async def test_a_refresh_token_gives_a_new_pair(api: Api) -> None:
     status, fresh = await _login(api, body)
     assert (status, fresh["token_type"]) == (200, "Bearer")
     assert (await _login(api, body))[0] == 401
+
+
+async def test_a_login_for_another_partner_does_not_speak_of_its_switch(api: Api) -> None:
+    await _member(api)
+    login = {"username": "api@partner.example", "password": PASSWORD, "partner_id": "nobodyPA"}
+    status, body = await _login(api, login)
+    assert (status, body["error"]) == (403, "no_place_in_hub")
+    assert body["error_description"] == "You do not belong to this partner."
+
+
+async def test_every_answer_says_that_it_varies_with_the_origin(api: Api) -> None:
+    answers = [
+        await api.get(""),
+        await api.get("", headers={}),
+        await api.patch("", {"logo_url": "x"}),
+        await api.get("nowhere"),
+        await api.get("//api/v2/nowhere"),
+        await api.call("PUT", "/api/v2/token"),
+    ]
+    assert [answer.status for answer in answers] == [200, 401, 400, 404, 404, 405]
+    assert [answer.headers["vary"] for answer in answers] == ["Origin"] * 6
+
+
+async def test_options_names_the_methods_of_all_handlers(api: Api) -> None:
+    for target, methods in (
+        (api.path, "GET, OPTIONS, PATCH"),
+        (f"{api.path}/webhook_url", "GET, OPTIONS, POST"),
+        (f"{api.path}/channels/xCH/api_keys", "DELETE, GET, OPTIONS, POST"),
+        ("/v1/partners/f167CmPA/waba_accounts/xWA/waba_templates/xWT", "DELETE, OPTIONS, PATCH"),
+    ):
+        assert (await exchange(api.url, "OPTIONS", target)).headers["allow"] == methods
 
 
 # --- partner

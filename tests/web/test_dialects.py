@@ -37,11 +37,46 @@ async def test_the_partner_api_says_meta(site: Site, kind: str) -> None:
     assert text == json.dumps(json.loads(text), sort_keys=True, separators=(",", ":")) + "\n"
 
 
-@pytest.mark.parametrize("path", ["/api/v2/nowhere", "/v1/partners/onePA/nowhere", "/api/v2/partners/onePA"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/v2/nowhere",
+        "/v1/partners/onePA/nowhere",
+        "/api/v2/partners/onePA",
+        "/api//v2/nowhere",
+        "/api/",
+        "/api",
+        "/v1",
+    ],
+)
 async def test_unknown_paths_of_the_partner_api_are_objects_too(site: Site, path: str) -> None:
     status, headers, text = await get(site, path)
-    assert (status, headers["content-type"]) == (404, "application/json")
+    assert (status, headers["content-type"], headers["vary"]) == (404, "application/json", "Origin")
     assert json.loads(text)["meta"]["http_code"] == 404
+
+
+@pytest.mark.parametrize("path", ["/api/v2//token", "/api//v2/token/", "/api/v2/token/more"])
+async def test_the_token_call_keeps_its_dialect_however_its_path_is_written(site: Site, path: str) -> None:
+    status, headers, text = await get(site, path)
+    assert (status in {404, 405}, headers["vary"]) == (True, "Origin")
+    assert set(json.loads(text)) == {"error", "error_description"}
+
+
+@pytest.mark.parametrize("path", ["/apis", "/v12", "/"])
+async def test_other_paths_are_pages(site: Site, path: str) -> None:
+    status, headers, _ = await get(site, path)
+    assert (status, headers["content-type"].partition(";")[0]) == (404, "text/html")
+
+
+async def test_options_names_every_method_of_a_path(site: Site) -> None:
+    for path, methods in (
+        ("/api/v2/partners/onePA/things", "GET, OPTIONS, POST"),
+        ("/api/v2/token", "OPTIONS, POST"),
+    ):
+        async with site.http.options(path) as answer:
+            assert (answer.status, answer.headers["allow"]) == (204, methods)
+    async with site.http.options("/api/v2/nowhere") as answer:
+        assert answer.status == 404
 
 
 async def test_a_wrong_method_is_405_and_names_the_right_ones(site: Site) -> None:

@@ -7,6 +7,7 @@ from litestar.datastructures import ResponseHeader
 from litestar.exceptions import NotFoundException
 
 from partnerhub.partner_api import channels, clients, document, partners, tokens, wabas
+from partnerhub.web.partner_json import VARY
 from partnerhub.web.principal import HubRequest
 
 
@@ -18,8 +19,7 @@ async def refuse_null_characters(request: HubRequest) -> None:
 
 def routers() -> list[Router]:
     """Return the routes; the application hands in a `PartnerApi` as the dependency `partner_api`."""
-    # Recorded answers carry it; caches of clients that look at it go on working.
-    vary = [ResponseHeader(name="Vary", value="Origin")]
+    vary = [ResponseHeader(name="Vary", value=VARY)]
     of_partner = Router(
         "/partners/{partner_id:str}",
         route_handlers=[

@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from litestar import Litestar, Request, Response, Router
+from litestar.datastructures import MutableScopeHeaders
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.handlers import BaseRouteHandler
+from litestar.routes import HTTPRoute
+from litestar.types import Message, Scope
 
 from partnerhub.identity.passwords import STANDARD
 from partnerhub.kit.database import Database
@@ -91,6 +94,15 @@ def build(
         "public_url": outside.public_url,
         **(dependencies or {}),
     }
+    methods: dict[str, str] = {}
+
+    async def name_methods(message: Message, scope: Scope) -> None:
+        # The framework answers OPTIONS with the methods of the first handler that a path was given.
+        if message["type"] != "http.response.start" or scope.get("method") != "OPTIONS":
+            return
+        if allowed := methods.get(scope.get("path_template", "")):
+            MutableScopeHeaders.from_message(message)["allow"] = allowed
+
     app = Litestar(
         list(handlers),
         middleware=[
@@ -105,12 +117,18 @@ def build(
             "page": Provide(provide_page),
         },
         lifespan=list(lifespan),
+        before_send=[name_methods],
         logging_config=None,
         openapi_config=None,
         # The wrapper bounds bodies, also for paths that no route has.
         request_max_body_size=None,
     )
     check_guards(app.routes)
+    methods.update(
+        (route.path_format, ", ".join(sorted(route.methods)))
+        for route in app.routes
+        if isinstance(route, HTTPRoute)
+    )
     wrapper = Wrapper(
         app,  # type: ignore[arg-type]  # the same ASGI callable, typed by other names
         write_failure=write_failure,

@@ -46,26 +46,31 @@ _OAUTH = {"sign_in_refused": "invalid_grant", "token_invalid": "invalid_grant"}
 
 
 def dialect_of(path: str) -> Dialect:
-    """Return the dialect of a path, matched by a route or not."""
-    if path == "/api/v2/token" or path.startswith("/api/v2/token/"):
-        return Dialect.TOKEN
-    if path.startswith("/api/hub/"):
-        return Dialect.HUB_API
-    if path.startswith(("/api/", "/v1/")):
-        return Dialect.PARTNER_API
-    return Dialect.PAGE
+    """Return the dialect of a path, matched by a route or not; doubled slashes count once, as for routes."""
+    match [part for part in path.split("/") if part]:
+        case ["api", "v2", "token", *_]:
+            return Dialect.TOKEN
+        case ["api", "hub", *_]:
+            return Dialect.HUB_API
+        case ["api" | "v1", *_]:
+            return Dialect.PARTNER_API
+        case _:
+            return Dialect.PAGE
 
 
 def answer(failure: Failure, *, path: str) -> Answer:
     """Say a failure to a machine."""
+    headers = {**failure.headers, "x-error-code": failure.code}
     match dialect_of(path):
         case Dialect.TOKEN:
             body, media_type = partner_json.encode(_token_error(failure)), "application/json"
+            headers["vary"] = partner_json.VARY
         case Dialect.HUB_API:
             body, media_type = msgspec.json.encode(_problem(failure)), "application/problem+json"
         case _:
             body, media_type = partner_json.encode(_meta(failure)), "application/json"
-    return Answer(failure.status, body, media_type, {**failure.headers, "x-error-code": failure.code})
+            headers["vary"] = partner_json.VARY
+    return Answer(failure.status, body, media_type, headers)
 
 
 def _token_error(failure: Failure) -> dict[str, str]:

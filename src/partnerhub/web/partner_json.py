@@ -12,6 +12,9 @@ from datetime import UTC, datetime
 import msgspec
 from litestar import Response
 
+VARY = "Origin"
+"""The `Vary` that recorded answers carry, whatever their status; caches of clients that look at it go on."""
+
 
 def encode(value: object) -> bytes:
     """Encode plain values, structs and dataclasses; times as UTC in whole seconds."""
