@@ -49,6 +49,13 @@ DRAFT: dict[str, Any] = {
 }
 
 
+def test_the_type_of_a_component_is_in_capitals_however_it_was_sent() -> None:
+    sent = [{"type": "body", "text": "hi", "example": None}, {"type": "Buttons", "buttons": []}]
+    said = ({"type": "BODY", "text": "hi"}, {"type": "BUTTONS", "buttons": []})
+    assert read_draft({**DRAFT, "components": sent}).components == said
+    assert read_edit({"components": sent}).components == said
+
+
 async def _templates(database: Database, waba: MadeWaba) -> list[Template]:
     async with database.tenant(waba.partner_id) as unit:
         found = await list_templates(

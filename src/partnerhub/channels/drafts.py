@@ -129,4 +129,8 @@ def _components(sent: object, problems: dict[str, str], *, is_required: bool) ->
     if unknown:
         problems["components"] = f"components have a type of {', '.join(sorted(_COMPONENT_TYPES))}"
         return None
-    return tuple({name: value for name, value in part.items() if value is not None} for part in listed)
+    # Meta takes the words in either case and lists them in capitals, which is all that typed clients know.
+    return tuple(
+        {name: value for name, value in part.items() if value is not None} | {"type": part["type"].upper()}
+        for part in listed
+    )
