@@ -7,6 +7,7 @@ a key, sends a message with it; Meta's statuses and the customer's answer come b
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -100,6 +101,18 @@ async def until(holds: Callable[[], Awaitable[bool]], *, within_seconds: float =
 def _value(body: dict[str, Any]) -> dict[str, Any]:
     ((change,),) = [entry["changes"] for entry in body["entry"]]
     return dict(change["value"])
+
+
+async def test_the_sample_accounts_show_what_meta_knows_of_them(demo: Installation) -> None:
+    url = f"{demo['hub_url']}/api/v2/partners/{demo['partner_id']}/channels"
+    async with (
+        aiohttp.ClientSession(headers={"X-API-Key": demo["partner_api_key"]}) as http,
+        http.get(url, params={"filters": f'{{"id": "{demo["channel_id"]}"}}'}) as answer,
+    ):
+        (channel,) = (await answer.json())["partner_channels"]
+    waba = channel["waba_account"]
+    assert (waba["name"], waba["timezone_id"]) == ("Acme Outdoor", 47)
+    assert re.fullmatch(r"[0-9a-f]{8}(_[0-9a-f]{4}){3}_[0-9a-f]{12}", waba["namespace"])
 
 
 async def test_a_client_onboards_and_a_message_is_sent_answered_and_paid(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.simulator.harness import APP_ID, APP_SECRET, VERIFY_TOKEN, Meta, Receiver, Shop, subscribe, until
@@ -26,6 +28,20 @@ async def test_a_token_sees_only_its_own_accounts(meta: Meta, shop: Shop) -> Non
     assert {"scope": "whatsapp_business_management", "target_ids": [other["waba_id"]]} in described[
         "granular_scopes"
     ]
+
+
+async def test_an_account_has_a_namespace_of_its_own_in_metas_form(meta: Meta, shop: Shop) -> None:
+    other = await meta.admin("POST", "/seed", {"business": {"name": "Other"}, "numbers": [{}], "token": {}})
+    namespaces = {
+        answer.json["message_template_namespace"]
+        for answer in (
+            await meta.get(f"/{shop.waba_id}"),
+            await meta.get(f"/{other['waba_id']}", token=other["token"]),
+        )
+    }
+    assert len(namespaces) == 2
+    for namespace in namespaces:
+        assert re.fullmatch(r"[0-9a-f]{8}(_[0-9a-f]{4}){3}_[0-9a-f]{12}", namespace), namespace
 
 
 @pytest.mark.parametrize(("token", "code", "status"), [("", 190, 401), ("EAAunknown", 190, 401)])

@@ -16,7 +16,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from partnerhub.app import keyring_of
+from partnerhub.app import keyring_of, meta_client
 from partnerhub.app.callback import subscribe
 from partnerhub.channels import services as channels
 from partnerhub.channels.life_cycle import Stage
@@ -27,7 +27,9 @@ from partnerhub.identity.schemas import Actor, ActorKind
 from partnerhub.kit import money
 from partnerhub.kit.crypto import Keyring
 from partnerhub.kit.database import Database, Unit
+from partnerhub.kit.http import AddressPolicy, HttpClient
 from partnerhub.ledger import services as ledger
+from partnerhub.meta.time_zones import zone_of
 from partnerhub.partners import services as partners
 from partnerhub.partners.schemas import Partner, Scope, SettingsChange
 from partnerhub.settings import Settings
@@ -143,7 +145,7 @@ async def ensure(
             await _point_to_site(database, keyring, partner.id, site_url)
             await start_site(_site_config(sample, settings, site_url, simulator_url, folder))
             made = [
-                await _make_business(database, keyring, partner, business, simulator_url)
+                await _make_business(database, settings, partner, business, simulator_url)
                 for business in _BUSINESSES
             ]
             sample = msgspec.structs.replace(sample, **made[0])
@@ -231,7 +233,7 @@ async def _import_prices(unit: Unit) -> None:
 
 
 async def _make_business(
-    database: Database, keyring: Keyring, partner: Partner, business: _Business, simulator_url: str
+    database: Database, settings: Settings, partner: Partner, business: _Business, simulator_url: str
 ) -> dict[str, str]:
     seeded = await _call(
         f"{simulator_url}/simulator/seed",
@@ -270,6 +272,11 @@ async def _make_business(
         },
     )
     phone_number_id = str(seeded["numbers"][0]["id"])
+    # The simulator is as trusted as the settings that name it.
+    async with HttpClient(policy=AddressPolicy.TRUSTED) as http:
+        account = await meta_client(settings, http).accounts.get(
+            str(seeded["waba_id"]), token=str(seeded["token"])
+        )
     async with database.system() as unit:
         client = await channels.create_client(
             unit,
@@ -284,18 +291,20 @@ async def _make_business(
             unit,
             partner_id=partner.id,
             client_id=client.id,
-            external_id=str(seeded["waba_id"]),
+            external_id=account.id,
             facts=channels.WabaFacts(
-                name=business.name,
+                name=account.name,
+                namespace=account.message_template_namespace,
                 fb_business_id=str(seeded["business_id"]),
                 fb_business_name=business.name,
-                time_zone="Europe/Berlin",
+                timezone_id=int(account.timezone_id or 0),
+                time_zone=zone_of(account.timezone_id),
                 currency=partner.currency,
                 status="approved",
                 fb_account_status="verified",
             ),
             access_token=str(seeded["token"]),
-            keyring=keyring,
+            keyring=keyring_of(settings),
             actor=_OPERATOR,
         )
         channel = await channels.create_channel(

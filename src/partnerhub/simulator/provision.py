@@ -5,6 +5,8 @@ Shared by the admin API and Embedded Signup.
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import phonenumbers
 
 from partnerhub.simulator.callbacks import Callbacks
@@ -31,8 +33,8 @@ def is_possible(digits: str) -> bool:
 
 
 def namespace(world: World) -> str:
-    """Make a template namespace."""
-    return f"{world.ids.random.getrandbits(32):08x}_{world.ids.random.getrandbits(64):016x}"
+    """Make a template namespace: a UUID with underscores."""
+    return str(UUID(int=world.ids.random.getrandbits(128), version=4)).replace("-", "_")
 
 
 def announce_partner_added(world: World, callbacks: Callbacks, waba: Waba, app_id: str) -> None:
