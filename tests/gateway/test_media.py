@@ -15,6 +15,8 @@ import aiohttp
 from partnerhub.kit.crypto import Keyring
 from partnerhub.kit.database import Database
 from tests.gateway.stage import CUSTOMER, Stage, staged
+from tests.kit.http.receivers import always
+from tests.kit.http.receivers import receiver as http_receiver
 from tests.simulator.harness import SYSTEM_TOKEN, Answer
 from tests.slow_bodies import post_slowly
 
@@ -131,6 +133,23 @@ async def test_a_download_leads_to_metas_media_host_and_nowhere_else(stage: Stag
         assert answer.status >= 400
     keyless = await stage.client.call("GET", "/whatsapp_business/attachments/?mid=1", headers={})
     assert keyless.status == 401
+
+
+async def test_what_the_media_host_says_instead_of_a_file_shows_no_token(
+    database: Database, keyring: Keyring
+) -> None:
+    body = b'{"error":"Bad token %b"}' % SYSTEM_TOKEN.encode()
+    head = b"HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(
+        body
+    )
+    async with (
+        http_receiver(always(head + body)) as host,
+        staged(database, keyring, media_url=host.url("")) as stage,
+    ):
+        answer = await stage.client.call("GET", "/whatsapp_business/attachments/?mid=1&ext=1&hash=x")
+    assert answer.status == 404
+    assert b"Bad token [token]" in answer.body
+    assert SYSTEM_TOKEN.encode() not in answer.body
 
 
 async def test_addresses_can_be_rewritten_for_clients_that_do_not(

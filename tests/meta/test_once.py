@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 import socket
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 from tests.kit.http.receivers import Visit, always, once, receiver
@@ -23,6 +23,7 @@ from partnerhub.meta import (
     MetaError,
     RetryClass,
 )
+from partnerhub.meta.blanking import stream_without_token
 
 TEXT = json.dumps(
     {"messaging_product": "whatsapp", "to": "15550001111", "type": "text", "text": {"body": "hello"}}
@@ -187,6 +188,41 @@ async def test_a_token_that_meta_repeats_is_blanked_out(http: HttpClient) -> Non
         assert answer.error is not None
         assert token not in str(answer.error)
         assert token not in repr(answer)
+
+
+async def test_a_token_in_an_accepted_answer_is_blanked_out_however_it_is_written(http: HttpClient) -> None:
+    token = "1|secret/secret"
+    body = (
+        b'{"data":[],"paging":{"next":"https://graph.example/1/x?access_token=1%7Csecret%2Fsecret&after=a"},'
+        b'"token":"1|secret/secret"}'
+    )
+    raw = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
+    async with receiver(always(raw + body)) as here:
+        answer = await client_of(here.url(""), http).messages.send("1", token=token, body=TEXT)
+    assert answer.body == (
+        b'{"data":[],"paging":{"next":"https://graph.example/1/x?access_token=[token]&after=a"},'
+        b'"token":"[token]"}'
+    )
+
+
+async def test_a_word_that_is_no_token_of_metas_is_left_alone(http: HttpClient) -> None:
+    body = b'{"token":"t"}'
+    raw = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
+    async with receiver(always(raw + body)) as here:
+        assert (await client_of(here.url(""), http).messages.send("1", token="t", body=TEXT)).body == body
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 100])
+async def test_a_token_in_a_streamed_body_is_blanked_out_wherever_it_is_cut(size: int) -> None:
+    body = b"a 1|secret b 1%7Csecret c" + b"1|secre" + b" 1|secret"
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(body), size):
+            yield body[start : start + size]
+
+    shown = b"".join([piece async for piece in stream_without_token(pieces(), "1|secret")])
+    assert len(shown) == len(body)
+    assert shown == b"a [token]  b [token]    c1|secre [token] "
 
 
 async def test_a_token_travels_in_a_header_and_never_in_the_address(http: HttpClient) -> None:

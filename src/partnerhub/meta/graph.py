@@ -26,6 +26,7 @@ from partnerhub.kit.http import (
     Timeouts,
     Timings,
 )
+from partnerhub.meta.blanking import without_token
 from partnerhub.meta.codes import RetryClass
 from partnerhub.meta.errors import InvalidGraphPath, MetaError, malformed, refusal_of, unreachable
 from partnerhub.meta.shapes import Page, Success
@@ -44,7 +45,7 @@ _MAX_PAGES: Final = 200
 class GraphAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """Meta's answer as it came, refusals included; `error` says what a refusal means.
 
-    `body` is verbatim, except that a token Meta repeats in an error text is blanked out.
+    `body` is verbatim, except that a token Meta repeats in it is blanked out.
     """
 
     status: int
@@ -294,15 +295,11 @@ def encode_form(values: Mapping[str, Value]) -> str:
 
 
 def _graph_answer(answer: Answer, token: str, *, is_safe: bool) -> GraphAnswer:
-    error: MetaError | None = None
-    body = answer.body
-    if answer.status >= 300:
-        secret = token.encode()
-        if secret and secret in body:
-            # Some of Meta's messages repeat the token, and bodies go on to clients.
-            body = body.replace(secret, b"[token]")
-            answer = msgspec.structs.replace(answer, body=body)
-        error = refusal_of(answer, is_safe=is_safe)
+    # Bodies go on to clients.
+    body = without_token(answer.body, token)
+    if body is not answer.body:
+        answer = msgspec.structs.replace(answer, body=body)
+    error = refusal_of(answer, is_safe=is_safe) if answer.status >= 300 else None
     return GraphAnswer(
         status=answer.status,
         body=body,
