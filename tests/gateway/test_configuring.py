@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
+
+import pytest
 
 from partnerhub.kit.crypto import Keyring
 from partnerhub.kit.database import Database
 from tests import factories
-from tests.gateway.stage import CUSTOMER, PARTNER, Client, Stage, staged
-from tests.simulator.harness import Answer, until
+from tests.gateway.stage import (
+    CUSTOMER,
+    PARTNER,
+    Client,
+    Stage,
+    config_for,
+    free_socket,
+    port_of,
+    running_gateway,
+    staged,
+)
+from tests.kit.http.receivers import always
+from tests.kit.http.receivers import receiver as http_receiver
+from tests.simulator.harness import SYSTEM_TOKEN, Answer, until
 from tests.webhooks.receivers import receiver
 
 HOOK = "/v1/configs/webhook"
@@ -221,6 +236,58 @@ async def test_a_query_cannot_ask_for_more_than_its_edge(stage: Stage) -> None:
     assert answer.status == 200
     [call, *_] = await stage.calls_to_meta("/whatsapp_business_profile")
     assert (call["method"], call["query"]) == ("GET", {"fields": "about"})
+
+
+async def test_further_pages_are_read_here_and_not_at_meta(stage: Stage) -> None:
+    for number in range(2):
+        await stage.meta.post(
+            f"/{stage.shop.waba_id}/message_templates", json=template(f"extra_{number}"), token=SYSTEM_TOKEN
+        )
+    bearer = {"Authorization": f"Bearer {stage.client.key}"}
+    path = f"/v25.0/{stage.shop.waba_id}/message_templates?limit=2&fields=name"
+    first = await stage.client.call("GET", path, headers=bearer)
+    following = first.json["paging"]["next"]
+    assert following.startswith(f"{stage.config.gateway_url}/v25.0/{stage.shop.waba_id}/message_templates?")
+    assert "access_token" not in following
+    assert first.json["paging"]["cursors"]["after"]
+    second = await stage.client.call("GET", following.removeprefix(stage.config.gateway_url), headers=bearer)
+    names = {each["name"] for page in (first, second) for each in page.json["data"]}
+    assert names == {"news", "extra_0", "extra_1"}
+
+
+@pytest.mark.parametrize(
+    ("paging", "shown"),
+    [
+        (
+            '{"next":"https://graph.facebook.com/v23.0/1/block_users?access_token=EAA&limit=1&after=x"}',
+            {"next": "{here}/v23.0/1/block_users?limit=1&after=x"},
+        ),
+        (
+            '{"previous":"https://graph.facebook.com/v23.0/1/block_users?access_token=EAA"}',
+            {"previous": "{here}/v23.0/1/block_users"},
+        ),
+        ('{"cursors":{"after":"x"}}', {"cursors": {"after": "x"}}),
+        ('{"next":7}', {"next": 7}),
+        ('{"next":"http://[x"}', {"next": "http://[x"}),
+        ("[]", []),
+    ],
+)
+async def test_an_address_of_a_further_page_leads_here_and_carries_no_token(
+    database: Database, keyring: Keyring, paging: str, shown: Any
+) -> None:
+    body = b'{"data":[{"big":12345678901234567890.10}],"paging":%b}' % paging.encode()
+    raw = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+    async with http_receiver(always(raw + body)) as graph, staged(database, keyring) as stage:
+        sock = free_socket()
+        config = config_for(stage.meta, f"http://127.0.0.1:{port_of(sock)}", graph_url=graph.url(""))
+        async with running_gateway(database, keyring, config, sock):
+            client = replace(stage.client, url=config.gateway_url)
+            answer = await client.call("GET", "/block_users")
+    assert answer.status == 200
+    here = json.loads(json.dumps(shown).replace("{here}", config.gateway_url))
+    assert answer.json["paging"] == here
+    # The rest is Meta's, to the digit.
+    assert answer.body.startswith(b'{"data":[{"big":12345678901234567890.10}]')
 
 
 async def test_what_meta_refuses_on_an_edge_comes_back_as_it_is(stage: Stage) -> None:

@@ -14,7 +14,7 @@ from typing import Final
 from partnerhub.gateway.asgi import Reply
 from partnerhub.gateway.context import MOST_JSON_BYTES, Call, Context, check_rate
 from partnerhub.gateway.dialects import unknown_object
-from partnerhub.gateway.forwarding import reply_of
+from partnerhub.gateway.forwarding import page_of, reply_of
 from partnerhub.kit.errors import Invalid
 from partnerhub.meta.graph import GraphAnswer
 
@@ -71,7 +71,7 @@ class Edge:
             body=body,
             content_type=(request.header(b"content-type") or "application/json") if body else None,
         )
-        return reply_of(answer)
+        return page_of(answer, gateway_url=context.config.gateway_url)
 
 
 def _edge(
