@@ -156,6 +156,36 @@ async def test_templates_are_listed_by_offset(stage: Stage) -> None:
         assert (await stage.client.call("GET", f"/v1/configs/templates?{query}")).status == 400
 
 
+async def test_templates_are_found_by_the_words_that_the_list_shows(
+    database: Database, keyring: Keyring
+) -> None:
+    async with staged(database, keyring, configurations_per_second=100.0) as stage:
+        await factories.make_template(
+            database, waba=stage.waba, name="waiting", status="submitted", category="UTILITY"
+        )
+
+        async def names(**filters: object) -> set[str]:
+            answer = await stage.client.call(
+                "GET", "/v1/configs/templates", params={"filters": json.dumps(filters)}
+            )
+            assert answer.json["filters"] == filters
+            return {each["name"] for each in answer.json["waba_templates"]}
+
+        shown = (await stage.client.call("GET", "/v1/configs/templates")).json["waba_templates"]
+        assert {each["name"]: each["status"] for each in shown} == {"news": "APPROVED", "waiting": "PENDING"}
+        for status in ("APPROVED", "approved"):
+            assert await names(status=status) == {"news"}
+        for status in ("PENDING", "pending", "submitted"):
+            assert await names(status=status) == {"waiting"}
+        for category in ("UTILITY", "utility"):
+            assert await names(category=category) == {"waiting"}
+        assert await names(status="unknown") == {"news", "waiting"}
+        assert await names(**{"business_templates.status": "APPROVED", "category": "marketing"}) == {"news"}
+        assert await names(status="REJECTED") == set()
+        wide = await stage.client.call("GET", "/v1/configs/templates?limit=5000")
+        assert wide.json["limit"] == 1000
+
+
 def template(name: str) -> dict[str, Any]:  # Any: as Meta takes it
     """Write a template that Meta takes."""
     return {

@@ -43,7 +43,7 @@ async def list_templates(context: Context, call: Call) -> Reply:
     """Return the account's templates as last heard from Meta, paged by offset."""
     check_rate(context.configuration_rate, call.live)
     request, route = call.request, call.live.route
-    limit = _number(request.parameter("limit"), "limit", _DEFAULT_LIMIT)
+    limit = min(_number(request.parameter("limit"), "limit", _DEFAULT_LIMIT), _MOST_LIMIT)
     offset = _number(request.parameter("offset"), "offset", 0)
     sort = tuple(name for name in request.parameter("sort").split(",") if name) or ("id",)
     filters = _filters(request.parameter("filters"))
@@ -52,7 +52,7 @@ async def list_templates(context: Context, call: Call) -> Reply:
             unit,
             partner_id=route.partner_id,
             waba_id=route.waba_id,
-            listing=Listing(limit=min(limit, _MOST_LIMIT), offset=offset, sort=sort, filters=filters),
+            listing=Listing(limit=limit, offset=offset, sort=sort, filters=_in_our_words(filters)),
         )
     body = {
         "waba_templates": [_shown(template) for template in found.rows],
@@ -120,6 +120,21 @@ def _filters(text: str) -> dict[str, object]:
         raise ListInvalid(
             "The parameter filters is a JSON object.", fields={"filters": "a JSON object"}
         ) from error
+
+
+def _in_our_words(filters: dict[str, object]) -> dict[str, object]:
+    """Return filters in the words of our rows; clients write them as shown, or in lower case."""
+    return {name: _in_our_word(name.removeprefix("business_templates."), filters[name]) for name in filters}
+
+
+def _in_our_word(name: str, wanted: object) -> object:
+    match name, wanted:
+        case "status", str():
+            return "submitted" if wanted.lower() == "pending" else wanted.lower()
+        case "category", str():
+            return wanted.upper()
+        case _:
+            return wanted
 
 
 def _shown(template: Template) -> dict[str, Any]:  # Any: JSON
