@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from tests.channels.told import told
-from tests.factories import MadeWaba, make_partner, make_template, make_waba
+from tests.factories import MadeWaba, make_channel, make_partner, make_template, make_waba
 from tests.simulator.harness import Meta, Shop
 
 from partnerhub.channels.drafts import read_draft, read_edit
@@ -19,11 +20,13 @@ from partnerhub.channels.errors import (
     TemplateUnknown,
     WabaUnknown,
 )
+from partnerhub.channels.jobs import SYNC_TEMPLATES
 from partnerhub.channels.queries import list_templates
 from partnerhub.channels.schemas import Listing, Template
 from partnerhub.channels.services import (
     MetaAccess,
     RemoteTemplate,
+    ask_for_all_templates,
     change_template_category,
     change_template_quality,
     change_template_status,
@@ -34,6 +37,7 @@ from partnerhub.channels.services import (
     write_templates,
 )
 from partnerhub.identity.schemas import Actor, ActorKind
+from partnerhub.kit.clock import now
 from partnerhub.kit.crypto import Keyring
 from partnerhub.kit.database import Database
 from partnerhub.meta import MetaError
@@ -330,6 +334,62 @@ async def test_a_template_made_anew_under_its_old_name_replaces_the_row(database
             remote=[_remote(external_id="1949000000000009")],
         )
     assert (done.added, done.removed) == (1, 1)
+
+
+async def test_a_row_that_changed_after_meta_was_asked_knows_more_than_the_list(database: Database) -> None:
+    waba = await make_waba(database)
+    asked_at = now()
+    made = await make_template(database, waba=waba, created_at=asked_at + timedelta(seconds=1))
+    moved = await make_template(
+        database, waba=waba, external_id="1949000000000001", created_at=asked_at + timedelta(seconds=1)
+    )
+    old = await make_template(database, waba=waba, created_at=asked_at - timedelta(seconds=1))
+    async with database.tenant(waba.partner_id) as unit:
+        done = await write_templates(
+            unit,
+            partner_id=waba.partner_id,
+            waba_id=waba.id,
+            remote=[_remote(status="PENDING")],
+            asked_at=asked_at,
+        )
+    assert (done.added, done.changed, done.removed) == (0, 0, 1)
+    left = {template.id: template.status for template in await _templates(database, waba)}
+    assert left == {made.id: "approved", moved.id: "approved"}
+    assert old.id not in left
+
+
+async def test_every_account_in_use_is_compared_by_the_clock(database: Database) -> None:
+    used, left, empty = [await make_waba(database) for _ in range(3)]
+    await make_channel(database, waba=used)
+    await make_channel(database, waba=used)
+    await make_channel(database, waba=left, hub_status="terminated")
+    for _ in range(2):
+        await ask_for_all_templates(database)
+    assert await _asked_for(database) == [used.id]
+    assert empty.id
+
+
+async def test_words_on_a_template_that_we_do_not_know_ask_for_the_list_once(database: Database) -> None:
+    waba = await make_waba(database)
+    async with database.system() as unit:
+        said = {"waba_external_id": waba.external_id, "template_external_id": "1949000000000099"}
+        assert not await change_template_status(unit, **said, meta_status="DELETED", reason=None)
+    assert await _asked_for(database) == []
+    async with database.system() as unit:
+        assert not await change_template_status(unit, **said, meta_status="APPROVED", reason=None)
+        assert not await change_template_category(unit, **said, category="UTILITY")
+        assert not await change_template_quality(unit, **said, score="GREEN")
+    assert await _asked_for(database) == [waba.id]
+
+
+async def _asked_for(database: Database) -> list[str]:
+    """Return the accounts whose list is asked for."""
+    async with database.pool.connection() as connection:
+        rows = await connection.execute(
+            "select args->>'waba_id' from procrastinate_jobs where task_name = %s order by id",
+            (SYNC_TEMPLATES,),
+        )
+        return [str(waba_id) async for (waba_id,) in rows]
 
 
 async def test_metas_word_on_a_review_is_told_once_in_capitals(database: Database) -> None:

@@ -215,6 +215,16 @@ async def test_a_template_is_made_known_at_once_and_deleted(stage: Stage) -> Non
         assert await unit.fetch_value("select count(*) from template where name = 'order_sent'") == 0
 
 
+async def test_a_template_that_meta_reads_otherwise_than_we_do_is_asked_for(stage: Stage) -> None:
+    made = await stage.client.call(
+        "POST", "/v1/configs/templates", json={**template("order_sent"), "name": 5}
+    )
+    assert made.status == 200, made.body
+    async with stage.database.pool.connection() as connection:
+        rows = await connection.execute("select task_name, args->>'waba_id' from procrastinate_jobs")
+        assert [row async for row in rows] == [("channels.sync_templates", stage.waba.id)]
+
+
 async def test_templates_on_graphs_path_are_metas_own(stage: Stage) -> None:
     path = f"/v25.0/{stage.shop.waba_id}/message_templates"
     bearer = {"Authorization": f"Bearer {stage.client.key}"}

@@ -127,6 +127,7 @@ def test_what_the_house_promises_runs_by_the_clock(queue: Queue) -> None:
         "messaging.release_stale",
         "partners.drop_old_tokens",
         "identity.tidy",
+        "channels.ask_for_all_templates",
         "channels.terminate_due",
         "onboarding.tidy_links",
         "onboarding.tidy_runs",

@@ -13,6 +13,7 @@ import msgspec
 
 from partnerhub.channels import queries as channel_queries
 from partnerhub.channels import services as channels
+from partnerhub.channels.jobs import ask_for_templates
 from partnerhub.channels.schemas import Listing, Template
 from partnerhub.identity.schemas import Actor
 from partnerhub.kit import clock
@@ -46,11 +47,15 @@ async def create_template(
     asked_at = clock.now()
     answer = await _call(graph, "POST", live, body=body)
     made = _read(answer.body, _Made) if answer.status == 200 else None
-    draft = _read(body, _Draft)
-    if made is None or draft is None or not made.id:
+    if made is None or not made.id:
         return answer
+    draft = _read(body, _Draft)
     route = live.route
     async with database.tenant(route.partner_id) as unit:
+        if draft is None:
+            # Meta took what we cannot read, such as a number for a name: its list says what it became.
+            await ask_for_templates(unit, partner_id=route.partner_id, waba_id=route.waba_id)
+            return answer
         waba = await channel_queries.get_waba(unit, partner_id=route.partner_id, waba_id=route.waba_id)
         await channels.record_template(
             unit,

@@ -97,6 +97,9 @@ def register_all(queue: Queue, means: Means) -> None:
     async def terminate_due() -> None:
         await channels.terminate_due(db)
 
+    async def ask_for_all_templates() -> None:
+        await channels.ask_for_all_templates(db)
+
     async def drop_old_tokens() -> None:
         await partners.drop_old_tokens(db)
 
@@ -117,6 +120,7 @@ def register_all(queue: Queue, means: Means) -> None:
     queue.register("onboarding.tidy_links", tidy_links, cron="33 * * * *")
     queue.register("onboarding.tidy_runs", tidy_runs, cron="57 2 * * *")
     queue.register("channels.terminate_due", terminate_due, cron="5 0 * * *")
+    queue.register("channels.ask_for_all_templates", ask_for_all_templates, cron="13 4 * * *")
     queue.register("partners.drop_old_tokens", drop_old_tokens, cron="47 2 * * *")
     queue.register("kit.keep_partitions", keep_partitions, cron="37 * * * *")
     queue.register("ledger.check_books", check_books, cron="23 3 * * *")

@@ -23,6 +23,7 @@ from partnerhub.channels.services.numbers import (
 )
 from partnerhub.channels.services.permissions import grant_permission, revoke_permission
 from partnerhub.channels.services.template_flows import (
+    ask_for_all_templates,
     create_template,
     delete_template,
     edit_template,
@@ -49,6 +50,7 @@ __all__ = [
     "TemplateDraft",
     "WabaFacts",
     "advance_channel",
+    "ask_for_all_templates",
     "change_template_category",
     "change_template_quality",
     "change_template_status",

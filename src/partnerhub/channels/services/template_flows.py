@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from partnerhub.channels.access import MetaAccess
 from partnerhub.channels.drafts import read_draft, read_edit
 from partnerhub.channels.errors import TemplateLimited, TemplateNameTaken, TemplateRefused
+from partnerhub.channels.jobs import ask_for_templates
+from partnerhub.channels.life_cycle import HubStatus
 from partnerhub.channels.queries import get_template, get_waba
 from partnerhub.channels.schemas import Template, Waba
 from partnerhub.channels.services.templates import (
@@ -135,12 +137,29 @@ async def sync_templates(db: Database, access: MetaAccess, *, partner_id: str, w
     Raises: WabaUnknown, MetaError.
     """
     account = await _open_account(db, access, partner_id, waba_id)
+    asked_at = clock.now()
     remote = [
         _remote(one)
         async for one in access.meta.templates.list_all(account.waba.external_id, token=account.token)
     ]
     async with db.tenant(partner_id) as unit:
-        return await write_templates(unit, partner_id=partner_id, waba_id=waba_id, remote=remote)
+        return await write_templates(
+            unit, partner_id=partner_id, waba_id=waba_id, remote=remote, asked_at=asked_at
+        )
+
+
+async def ask_for_all_templates(db: Database) -> None:
+    """Let the worker compare the templates of every account with a number in use. A daily job.
+
+    What is made at Meta by others is usually told by a callback; this finds what was not.
+    """
+    async with db.system() as unit:
+        for row in await unit.fetch_dicts(
+            "select id, partner_id from waba where exists"
+            " (select from channel where channel.waba_id = waba.id and channel.hub_status <> %s) order by id",
+            (HubStatus.TERMINATED.value,),
+        ):
+            await ask_for_templates(unit, partner_id=row["partner_id"], waba_id=row["id"])
 
 
 async def _open_account(db: Database, access: MetaAccess, partner_id: str, waba_id: str) -> _Account:

@@ -14,6 +14,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from partnerhub.channels.drafts import TemplateDraft
+from partnerhub.channels.jobs import ask_for_templates
 from partnerhub.channels.life_cycle import PartnerEvent
 from partnerhub.channels.queries import find_waba_by_external_id, get_template, get_waba
 from partnerhub.channels.schemas import Document, Template, Waba
@@ -133,9 +134,16 @@ async def remove_template(unit: Unit, *, template: Template, actor: Actor) -> No
 
 
 async def write_templates(
-    unit: Unit, *, partner_id: str, waba_id: str, remote: Sequence[RemoteTemplate]
+    unit: Unit,
+    *,
+    partner_id: str,
+    waba_id: str,
+    remote: Sequence[RemoteTemplate],
+    asked_at: datetime | None = None,
 ) -> Synced:
     """Make our rows what Meta lists, whole list at once; a changed status or category is told.
+
+    A row that changed since `asked_at`, when Meta was asked for the list, knows more than it and stays.
 
     Raises: WabaUnknown.
     """
@@ -144,12 +152,14 @@ async def write_templates(
     known = {
         row["external_id"]: row
         for row in await unit.fetch_dicts(
-            "select id, external_id, status, category, components, quality_score, rejected_reason"
-            " from template where waba_id = %s",
-            (waba_id,),
+            "select id, external_id, status, category, components, quality_score, rejected_reason,"
+            " modified_at >= %s as is_newer from template where waba_id = %s",
+            (asked_at, waba_id),
         )
     }
-    gone = known.keys() - {one.external_id for one in remote}
+    gone = {ident for ident, row in known.items() if not row["is_newer"]} - {
+        one.external_id for one in remote
+    }
     # First, because a template made anew under an old name needs the name.
     await unit.execute(
         "delete from template where waba_id = %s and external_id = any(%s)", (waba_id, sorted(gone))
@@ -160,7 +170,7 @@ async def write_templates(
         if row is None:
             await _insert(unit, waba, one)
             added += 1
-        elif await _bring_up_to_date(unit, waba, row, one):
+        elif not row["is_newer"] and await _bring_up_to_date(unit, waba, row, one):
             changed += 1
     if added or changed or gone:
         await _tell_gateways(unit, waba_id)
@@ -177,12 +187,14 @@ async def change_template_status(
 ) -> bool:
     """Take Meta's word on a review and tell the partner (`waba_template_status_changed`); repeats do nothing.
 
-    Needs a system unit. Returns whether anything changed; a template we have not heard of changes nothing.
+    Needs a system unit. Returns whether anything changed. For a template we have not heard of, the account's
+    list is asked for.
     """
-    waba, template = await _locate(unit, waba_external_id, template_external_id)
+    is_gone = meta_status.upper() == "DELETED"
+    waba, template = await _locate(unit, waba_external_id, template_external_id, asks=not is_gone)
     if waba is None or template is None:
         return False
-    if meta_status.upper() == "DELETED":
+    if is_gone:
         await remove_template(unit, template=template, actor=SYSTEM)
         await _tell_status(unit, waba, template, meta_status, reason)
         return True
@@ -199,7 +211,7 @@ async def change_template_category(
 ) -> bool:
     """Take Meta's new category and tell the partner (`waba_template_category_changed`); repeats do nothing.
 
-    Needs a system unit. Returns whether anything changed.
+    An unknown template as above. Needs a system unit. Returns whether anything changed.
     """
     waba, template = await _locate(unit, waba_external_id, template_external_id)
     if waba is None or template is None or template.category == category:
@@ -212,7 +224,10 @@ async def change_template_category(
 async def change_template_quality(
     unit: Unit, *, waba_external_id: str, template_external_id: str, score: str
 ) -> bool:
-    """Take Meta's new quality score. Needs a system unit. Returns whether anything changed."""
+    """Take Meta's new quality score; an unknown template as above.
+
+    Needs a system unit. Returns whether anything changed.
+    """
     waba, template = await _locate(unit, waba_external_id, template_external_id)
     if waba is None or template is None or (template.quality_score or {}).get("score") == score:
         return False
@@ -221,7 +236,7 @@ async def change_template_quality(
 
 
 async def _locate(
-    unit: Unit, waba_external_id: str, template_external_id: str
+    unit: Unit, waba_external_id: str, template_external_id: str, *, asks: bool = True
 ) -> tuple[Waba, Template] | tuple[None, None]:
     waba = await find_waba_by_external_id(unit, external_id=waba_external_id)
     if waba is None:
@@ -232,6 +247,9 @@ async def _locate(
         (waba.id, template_external_id),
     )
     if template_id is None:
+        if asks:
+            # Made elsewhere, such as in Meta's own manager.
+            await ask_for_templates(unit, partner_id=waba.partner_id, waba_id=waba.id)
         return None, None
     return waba, await get_template(
         unit, partner_id=waba.partner_id, waba_id=waba.id, template_id=template_id
