@@ -31,6 +31,7 @@ from typing import Any, cast
 import uvicorn
 import uvloop
 
+from partnerhub.app.connections import BoundedProtocol
 from partnerhub.gateway.app import GatewayConfig, create_gateway
 from partnerhub.identity.schemas import SYSTEM
 from partnerhub.kit import logs
@@ -138,7 +139,7 @@ async def _uvicorn(application: Any, port: int, *, lifespan: str = "on") -> None
         application,
         host="127.0.0.1",
         port=port,
-        http="httptools",
+        http=BoundedProtocol,
         ws="none",
         lifespan=cast("Any", lifespan),
         log_config=None,

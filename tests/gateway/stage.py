@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import uvicorn
 
+from partnerhub.app.connections import BoundedProtocol
 from partnerhub.gateway.app import Gateway, GatewayConfig, create_gateway
 from partnerhub.kit.crypto import Keyring
 from partnerhub.kit.database import Database
@@ -132,10 +133,10 @@ def port_of(sock: socket.socket) -> int:
 async def serving(
     application: Callable[..., Any], sock: socket.socket
 ) -> AsyncIterator[str]:  # Any: an ASGI application
-    """Serve an application with uvicorn on this loop."""
+    """Serve an application on this loop, as its process would."""
     server = uvicorn.Server(
         uvicorn.Config(
-            application, http="httptools", lifespan="on", log_config=None, access_log=False, ws="none"
+            application, http=BoundedProtocol, lifespan="on", log_config=None, access_log=False, ws="none"
         )
     )
     task = asyncio.create_task(server.serve(sockets=[sock]))

@@ -18,6 +18,7 @@ import uvicorn
 import uvloop
 
 from partnerhub import settings as settings_module
+from partnerhub.app.connections import BoundedProtocol
 from partnerhub.kit import logs
 from partnerhub.kit.database import DatabaseTooOld
 from partnerhub.kit.errors import Conflict
@@ -94,7 +95,7 @@ async def run_application(application: Application, *, host: str, port: int) -> 
     """Serve an application until a signal; returns when its lifespan has ended. Raises: PortTaken."""
     config = uvicorn.Config(
         application,
-        http="httptools",
+        http=BoundedProtocol,
         ws="none",
         lifespan="on",
         access_log=False,
