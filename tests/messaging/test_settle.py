@@ -211,6 +211,15 @@ async def test_a_free_message_takes_nobodys_reservation(till: Till) -> None:
     assert ("wamid.reaction", "sent", "template", None) in await till.messages()
 
 
+async def test_a_free_message_is_not_charged_whatever_is_told_of_it(till: Till) -> None:
+    await till.send("wamid.reaction", category="free")
+    await till.tell("wamid.reaction", "sent", "delivered", "read")
+    await Settler(till.database).settle_once()
+    assert await states(till.database) == []
+    assert await figures(till.database) == (micros("10"), 0, 0)
+    assert await till.messages() == [("wamid.reaction", "read", "template", None)]
+
+
 async def test_the_members_of_a_group_are_charged_one_by_one(till: Till) -> None:
     reservation = order(recipient="Y2FwaV9ncm91cA", participants=8)
     await till.gate.reserve(reservation)

@@ -33,7 +33,8 @@ from partnerhub.meta.graph import Graph, GraphAnswer
 
 Edge = Literal["messages", "marketing_messages"]
 
-# Meta reports `sent` for a reaction and nothing after it, so it is never charged and would never settle.
+# Meta charges for deliveries and reports `sent` for a reaction and nothing after it, so a reservation would
+# never settle. It is never charged: the settle loop passes over what was free to send.
 _FREE_TYPES: Final = frozenset({"reaction"})
 # A group has eight members at most, and each one who gets the message is charged. The hub does not know the
 # members, so it reserves for all of them; what is not delivered is given back.

@@ -77,8 +77,8 @@ class _Status:
 
     @property
     def is_for_ledger(self) -> bool:
-        """Say whether it can concern money: `sent` of a message that reserved nothing cannot."""
-        return not (self.category == "free" and self.status == "sent")
+        """Say whether it can concern money: a message that was free to send stays free, whatever is told."""
+        return self.category != "free"
 
 
 @dataclass(frozen=True)
