@@ -137,6 +137,20 @@ async def test_read_receipts_and_typing_cost_nothing_and_pass_without_money(
             assert (answer.status, answer.json) == (200, {"success": True})
 
 
+async def test_a_receipt_with_a_recipient_beside_it_gives_the_money_back(stage: Stage) -> None:
+    inbound = await stage.meta.admin(
+        "POST", f"/numbers/{stage.shop.number_id}/inbound", {"from": CUSTOMER, "text": "hi"}
+    )
+    answer = await stage.client.send(
+        type="template",
+        template={"name": "news", "language": {"code": "en_US"}},
+        status="read",
+        message_id=inbound["wamid"],
+    )
+    assert (answer.status, answer.json) == (200, {"success": True})
+    assert await states(stage.database) == ["released"]
+
+
 async def test_a_reaction_reserves_nothing(stage: Stage) -> None:
     inbound = await stage.meta.admin(
         "POST", f"/numbers/{stage.shop.number_id}/inbound", {"from": CUSTOMER, "text": "hi"}

@@ -19,6 +19,20 @@ def test_an_accepted_message_is_named() -> None:
 
 
 @pytest.mark.parametrize(
+    ("body", "outcome"),
+    [
+        (b'{"success":true}', Outcome.SIGNAL),
+        (b'{"success":false}', Outcome.UNCLEAR),
+        (b'{"success":"true"}', Outcome.UNCLEAR),
+        (b'{"success":true,"messages":[]}', Outcome.UNCLEAR),
+        (b'{"success":true,"messages":[{"id":"wamid.1"}]}', Outcome.ACCEPTED),
+    ],
+)
+def test_what_meta_took_as_a_receipt_is_no_message(body: bytes, outcome: Outcome) -> None:
+    assert judge(200, body).outcome is outcome
+
+
+@pytest.mark.parametrize(
     ("status", "code"),
     [
         (400, 131047),

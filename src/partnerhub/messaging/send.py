@@ -113,6 +113,9 @@ class Sends:
                     self._gate.bind(order.partner_id, order.key, verdict.wamid),
                     self._record(live, message, order, wamid=verdict.wamid, told=verdict.recipient),
                 )
+            case Outcome.SIGNAL:
+                # A status stood beside the recipient, and Meta read the status.
+                await self._finish(self._gate.release(order.partner_id, order.key, "signal"))
             case Outcome.REFUSED:
                 reason = f"refused_{verdict.code or answer.status}"
                 await self._finish(self._gate.release(order.partner_id, order.key, reason))

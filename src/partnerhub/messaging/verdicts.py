@@ -1,6 +1,7 @@
 """What Meta's answer to a send means for the money that was reserved.
 
-Three cases: it took the message and named it; it refused, so nobody will be charged; or nobody can tell.
+Meta took the message and named it; or it read the body as a receipt, or refused, and nobody will be charged;
+or nobody can tell.
 Source: Meta's Cloud API error table (codes and their HTTP status).
 """
 
@@ -18,9 +19,10 @@ _REFUSED_CODES: Final = frozenset({3, 131045, 131057, 133000, 133004, 134102})
 
 
 class Outcome(Enum):
-    """Whether Meta has the message."""
+    """Whether Meta has the message; of a `SIGNAL` there is none, whatever stood beside it."""
 
     ACCEPTED = "accepted"
+    SIGNAL = "signal"
     REFUSED = "refused"
     UNCLEAR = "unclear"
 
@@ -55,6 +57,7 @@ class _Answer(msgspec.Struct):
     messages: list[_Message] | None = None
     contacts: msgspec.Raw = msgspec.Raw(b"null")
     error: _Error | None = None
+    success: msgspec.Raw = msgspec.Raw(b"null")
 
 
 def judge(status: int, body: bytes) -> Verdict:
@@ -68,6 +71,8 @@ def judge(status: int, body: bytes) -> Verdict:
         wamid = answer.messages[0].id.replace("\x00", "") if answer is not None and answer.messages else ""
         if answer is not None and wamid:
             return Verdict(Outcome.ACCEPTED, wamid=wamid, recipient=_recipient(answer))
+        if answer is not None and answer.messages is None and bytes(answer.success) == b"true":
+            return Verdict(Outcome.SIGNAL)
         return Verdict(Outcome.UNCLEAR, is_metas=answer is not None, code=code)
     if status < 500 and status != 408:
         return Verdict(Outcome.REFUSED, is_metas=status >= 400, code=code)
