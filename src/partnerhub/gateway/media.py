@@ -25,6 +25,8 @@ from partnerhub.meta.media import MAX_MEDIA_BYTES, MEDIA_PATH
 _PASSED: Final = frozenset(
     {b"content-type", b"content-length", b"content-disposition", b"last-modified", b"etag"}
 )
+# Meta's words for an id that it does not know, or not as this number's; the rest of the question is ours.
+_UNKNOWN: Final = frozenset({33, 100})
 _UPLOAD: Final = Timeouts(connect_seconds=5.0, first_byte_seconds=30.0, total_seconds=300.0)
 
 
@@ -78,7 +80,10 @@ async def delete(context: Context, call: Call) -> Reply:
 
 
 async def _describe(context: Context, call: Call) -> tuple[Reply, dict[str, Any] | None]:  # Any: Meta's JSON
-    reply = reply_of(await _on_medium(context, call, "GET"))
+    answer = await _on_medium(context, call, "GET")
+    if answer.error is not None and answer.error.upstream_code in _UNKNOWN:
+        raise unknown_object(call.params["object_id"])
+    reply = reply_of(answer)
     if reply.status != 200:
         return reply, None
     try:
