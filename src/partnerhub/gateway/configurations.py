@@ -13,6 +13,7 @@ from partnerhub.messaging.services import (
     find_webhook,
     set_webhook,
 )
+from partnerhub.meta.errors import UNREADABLE
 
 
 class ConfigurationInvalid(Invalid):
@@ -57,7 +58,7 @@ async def _set(context: Context, call: Call, owner: WebhookOwner) -> Reply:
     check_rate(context.configuration_rate, call.live)
     try:
         wanted = msgspec.json.decode(await call.request.body(MOST_JSON_BYTES), type=_Webhook)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise ConfigurationInvalid(
             "The body takes url, and optionally headers.", fields={"body": str(error)}
         ) from error

@@ -38,7 +38,7 @@ def page_of(answer: GraphAnswer, *, gateway_url: str) -> Reply:
                 for name in ("next", "previous")
                 if name in paging
             }
-        except (msgspec.DecodeError, KeyError, ValueError, RecursionError):
+        except (KeyError, ValueError, RecursionError):
             # Not a list as we know it: as it came.
             return reply
         if leading:

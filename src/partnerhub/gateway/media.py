@@ -19,6 +19,7 @@ from partnerhub.gateway.forwarding import picked, reply_of
 from partnerhub.kit.errors import Invalid
 from partnerhub.kit.http import StreamBody, Timeouts
 from partnerhub.meta.blanking import stream_without_token
+from partnerhub.meta.errors import UNREADABLE
 from partnerhub.meta.graph import GraphAnswer
 from partnerhub.meta.media import MAX_MEDIA_BYTES, MEDIA_PATH
 
@@ -88,7 +89,7 @@ async def _describe(context: Context, call: Call) -> tuple[Reply, dict[str, Any]
         return reply, None
     try:
         description = msgspec.json.decode(reply.body, type=dict[str, Any])
-    except msgspec.DecodeError:
+    except UNREADABLE:
         description = {}
     if "mime_type" not in description or "url" not in description:
         raise unknown_object(call.params["object_id"])

@@ -14,6 +14,7 @@ from partnerhub.gateway.metrics import SENDS
 from partnerhub.kit.errors import Invalid, Unavailable
 from partnerhub.ledger.errors import PaymentMissing
 from partnerhub.messaging.services import SendResult
+from partnerhub.meta.errors import UNREADABLE
 
 # What the counter calls a send that ended with an error of ours.
 _FAILED: Final = "failed"
@@ -27,10 +28,18 @@ async def send_message(context: Context, call: Call) -> Reply:
 async def send_marketing_message(context: Context, call: Call) -> Reply:
     """Send through Meta's endpoint for marketing, whose errors this API wraps once more."""
     reply = reply_of((await _send(context, call, is_marketing=True)).answer)
-    if reply.status >= 400 and call.dialect is not Dialect.GRAPH:
+    if reply.status >= 400 and call.dialect is not Dialect.GRAPH and _is_json(reply.body):
         reply.body = msgspec.json.encode({"detail": msgspec.Raw(reply.body)})
         reply.content_type = b"application/json"
     return reply
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        msgspec.json.decode(body)
+    except UNREADABLE:
+        return False
+    return True
 
 
 async def _send(context: Context, call: Call, *, is_marketing: bool) -> SendResult:

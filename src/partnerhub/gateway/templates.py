@@ -15,6 +15,7 @@ from partnerhub.gateway.forwarding import reply_of
 from partnerhub.gateway.passthrough import Edge
 from partnerhub.kit.errors import Invalid
 from partnerhub.messaging import services
+from partnerhub.meta.errors import UNREADABLE
 from partnerhub.meta.graph import GraphAnswer
 
 _DEFAULT_LIMIT: Final = 1000
@@ -75,8 +76,11 @@ async def create_template(context: Context, call: Call) -> Reply:
     )
     reply = reply_of(answer)
     if reply.status == 200 and call.dialect is not Dialect.GRAPH:
-        asked = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-        made = msgspec.json.decode(answer.body, type=dict[str, msgspec.Raw])
+        try:
+            asked = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+            made = msgspec.json.decode(answer.body, type=dict[str, msgspec.Raw])
+        except UNREADABLE:
+            return reply
         kept = {name: asked[name] for name in ("name", "language", "components") if name in asked}
         reply.body = msgspec.json.encode({**kept, **made})
     return reply
@@ -116,7 +120,7 @@ def _filters(text: str) -> dict[str, object]:
         return {}
     try:
         return msgspec.json.decode(text, type=dict[str, object])
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise ListInvalid(
             "The parameter filters is a JSON object.", fields={"filters": "a JSON object"}
         ) from error

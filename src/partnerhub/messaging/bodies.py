@@ -13,6 +13,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from partnerhub.messaging.errors import InvalidMessage
 from partnerhub.messaging.recipients import canonical
+from partnerhub.meta.errors import UNREADABLE
 
 _PRODUCT = b'"messaging_product":"whatsapp"'
 
@@ -62,7 +63,7 @@ def read_send(body: bytes) -> SendBody:
     """
     try:
         parsed = msgspec.json.decode(body, type=_Body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         # The reason quotes types and places, never content.
         raise InvalidMessage(f"The body is not a valid message: {error}.") from error
     forward = body if parsed.messaging_product is not UNSET else _with_product(body)
@@ -97,7 +98,7 @@ def _template(raw: Raw | UnsetType) -> tuple[str, str]:
         return "", ""
     try:
         template = msgspec.json.decode(raw, type=_Template)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return "", ""
     language = template.language
     return template.name, language.code if isinstance(language, _Language) else (language or "")

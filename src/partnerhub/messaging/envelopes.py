@@ -16,14 +16,13 @@ from datetime import UTC, datetime
 import msgspec
 from msgspec import Raw
 
+from partnerhub.meta.errors import UNREADABLE
+
 # Meta escapes everything beyond ASCII. Half of a surrogate pair is no letter; our parser refuses the whole
 # text for it, so the text that is parsed carries a replacement of the same length in its place.
 _SURROGATE = re.compile(
     rb"(\\\\)|(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
 )
-
-# What reading JSON may end with: wrong syntax or type, bytes that are no UTF-8, nesting without end.
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 # Arrays whose members carry ids or times of their own, so that equal text means the same event.
 _IDENTIFIED = (
@@ -154,7 +153,7 @@ def read_envelope(text: bytes) -> Envelope:
             entry_id = _text(entry.get("id"))
             texts = msgspec.json.decode(entry["changes"], type=list[Raw])
             changes.extend(_change(index, entry_id, time, bytes(change)) for change in texts)
-    except (*_UNREADABLE, KeyError) as error:
+    except (*UNREADABLE, KeyError) as error:
         raise Malformed(f"The envelope is not as Meta sends it: {error}") from error
     if not changes:
         raise Malformed("The envelope holds no change.")
@@ -164,7 +163,7 @@ def read_envelope(text: bytes) -> Envelope:
 def _members(text: bytes) -> dict[str, Raw]:
     try:
         return msgspec.json.decode(text, type=dict[str, Raw])
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise Malformed(f"Not a JSON object: {error}") from error
 
 
@@ -213,7 +212,7 @@ def _lenient(text: bytes) -> dict[str, Raw]:
     """Return the members of an object; of anything else none, so that one odd change spoils no other."""
     try:
         return msgspec.json.decode(text, type=dict[str, Raw])
-    except _UNREADABLE:
+    except UNREADABLE:
         return {}
 
 
@@ -223,7 +222,7 @@ def _text(raw: Raw | None) -> str:
         return ""
     try:
         value = msgspec.json.decode(raw, type=str | int)
-    except _UNREADABLE:
+    except UNREADABLE:
         return ""
     return str(value).replace("\x00", "")
 
@@ -231,7 +230,7 @@ def _text(raw: Raw | None) -> str:
 def _phone_number_id(value: bytes) -> str:
     try:
         metadata = msgspec.json.decode(value, type=_Value).metadata
-    except _UNREADABLE:
+    except UNREADABLE:
         return ""
     return str(metadata.phone_number_id).replace("\x00", "") if metadata else ""
 
@@ -239,7 +238,7 @@ def _phone_number_id(value: bytes) -> str:
 def _statuses(value: bytes) -> tuple[tuple[StatusUpdate, ...], int]:
     try:
         raws: Sequence[Raw] = msgspec.json.decode(value, type=_Statuses).statuses or ()
-    except _UNREADABLE:
+    except UNREADABLE:
         return (), 1
     found: list[StatusUpdate] = []
     unreadable = 0
@@ -247,7 +246,7 @@ def _statuses(value: bytes) -> tuple[tuple[StatusUpdate, ...], int]:
         try:
             status = msgspec.json.decode(raw, type=_Status)
             at = _moment(status.timestamp)
-        except (*_UNREADABLE, ValueError, OverflowError, OSError):
+        except (*UNREADABLE, ValueError, OverflowError, OSError):
             unreadable += 1
             continue
         if status.type == "call":

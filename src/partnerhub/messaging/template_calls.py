@@ -7,9 +7,11 @@ so that the next send is priced by the right category.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from datetime import datetime
+from typing import Any
 
 import msgspec
+import psycopg
 
 from partnerhub.channels import queries as channel_queries
 from partnerhub.channels import services as channels
@@ -19,9 +21,8 @@ from partnerhub.identity.schemas import Actor
 from partnerhub.kit import clock
 from partnerhub.kit.database import Database
 from partnerhub.messaging.routes import LiveRoute
+from partnerhub.meta.errors import UNREADABLE
 from partnerhub.meta.graph import Graph, GraphAnswer
-
-T = TypeVar("T")
 
 
 class _Draft(msgspec.Struct):
@@ -32,7 +33,7 @@ class _Draft(msgspec.Struct):
 
 
 class _Made(msgspec.Struct):
-    id: str | int = ""
+    id: str | int
     status: str = "PENDING"
     category: str = ""
 
@@ -46,16 +47,24 @@ async def create_template(
     """
     asked_at = clock.now()
     answer = await _call(graph, "POST", live, body=body)
-    made = _read(answer.body, _Made) if answer.status == 200 else None
-    if made is None or not made.id:
+    if answer.status != 200:
         return answer
-    draft = _read(body, _Draft)
+    try:
+        await _record(database, live, body, answer, asked_at=asked_at, actor=actor)
+    except (*UNREADABLE, psycopg.DataError):
+        # Meta took what we cannot read or keep, such as a number for a name: its list says what it became.
+        async with database.tenant(live.route.partner_id) as unit:
+            await ask_for_templates(unit, partner_id=live.route.partner_id, waba_id=live.route.waba_id)
+    return answer
+
+
+async def _record(
+    database: Database, live: LiveRoute, body: bytes, answer: GraphAnswer, *, asked_at: datetime, actor: Actor
+) -> None:
+    made = msgspec.json.decode(answer.body, type=_Made)
+    draft = msgspec.json.decode(body, type=_Draft)
     route = live.route
     async with database.tenant(route.partner_id) as unit:
-        if draft is None:
-            # Meta took what we cannot read, such as a number for a name: its list says what it became.
-            await ask_for_templates(unit, partner_id=route.partner_id, waba_id=route.waba_id)
-            return answer
         waba = await channel_queries.get_waba(unit, partner_id=route.partner_id, waba_id=route.waba_id)
         await channels.record_template(
             unit,
@@ -72,7 +81,6 @@ async def create_template(
             asked_at=asked_at,
             actor=actor,
         )
-    return answer
 
 
 async def delete_templates(
@@ -119,10 +127,3 @@ async def _call(
         body=body,
         content_type="application/json" if body else None,
     )
-
-
-def _read(body: bytes, shape: type[T]) -> T | None:
-    try:
-        return msgspec.json.decode(body, type=shape)
-    except msgspec.DecodeError:
-        return None

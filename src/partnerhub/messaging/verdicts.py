@@ -13,6 +13,8 @@ from typing import Final
 
 import msgspec
 
+from partnerhub.meta.errors import UNREADABLE
+
 # Refusals that come with a 5xx: Meta says so before it takes a message. Other 5xx (131000, 131016, 1, 2) only
 # say that something went wrong.
 _REFUSED_CODES: Final = frozenset({3, 131045, 131057, 133000, 133004, 134102})
@@ -64,7 +66,7 @@ def judge(status: int, body: bytes) -> Verdict:
     """Read Meta's answer to a send."""
     try:
         answer = msgspec.json.decode(body, type=_Answer)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         answer = None
     code = answer.error.code if answer is not None and answer.error is not None else None
     if 200 <= status < 300:
@@ -85,6 +87,6 @@ def _recipient(answer: _Answer) -> str:
     """Read whom the message goes to; what cannot be read must not make an accepted message a failure."""
     try:
         contacts = msgspec.json.decode(answer.contacts, type=list[_Contact] | None)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return ""
     return (contacts[0].wa_id or contacts[0].user_id or "").replace("\x00", "") if contacts else ""

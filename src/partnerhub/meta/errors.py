@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from partnerhub.kit.errors import Invalid, UpstreamFailed
 from partnerhub.kit.http import Answer, ExchangeError, FailureKind, Headers, Phase
 from partnerhub.meta.codes import RetryClass, classify
+
+# What decoding may end with: wrong syntax or type, bytes that are no UTF-8, nesting without end.
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class MetaError(UpstreamFailed):
@@ -93,7 +98,7 @@ def refusal_of(answer: Answer, *, is_safe: bool) -> MetaError:
     trace_id = answer.headers.get("x-fb-trace-id")
     try:
         error = _decode_error(answer.body).error
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return MetaError(
             f"Meta answered {answer.status} without an error body.",
             retry_class=classify(None, answer.status, is_transient=False, is_safe=is_safe),
@@ -157,6 +162,6 @@ def _retry_after_seconds(headers: Headers) -> int | None:
         minutes = [
             one.estimated_time_to_regain_access for rows in _decode_usage(usage).values() for one in rows
         ]
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
     return max(minutes, default=0) * 60 or None

@@ -28,7 +28,7 @@ from partnerhub.kit.http import (
 )
 from partnerhub.meta.blanking import without_token
 from partnerhub.meta.codes import RetryClass
-from partnerhub.meta.errors import InvalidGraphPath, MetaError, malformed, refusal_of, unreachable
+from partnerhub.meta.errors import UNREADABLE, InvalidGraphPath, MetaError, malformed, refusal_of, unreachable
 from partnerhub.meta.shapes import Page, Success
 from partnerhub.meta.signatures import appsecret_proof
 
@@ -66,7 +66,7 @@ class GraphAnswer(msgspec.Struct, frozen=True, kw_only=True):
         try:
             # Not strict: Meta writes some numbers as text, such as a file's size.
             return msgspec.json.decode(self.body, type=shape, strict=False)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             what = f"Meta's answer could not be read: {error}."
             raise malformed(what, self.status, is_safe=self.is_safe) from error
 
@@ -163,6 +163,8 @@ class Graph:
             failure = unreachable(error, is_safe=is_safe)
             failure.__cause__ = error
             return None, failure
+        if not _is_http(answer.status):
+            return None, malformed("Meta's answer has no status.", answer.status, is_safe=is_safe)
         if answer.body_truncated:
             return None, malformed("Meta's answer is too large.", answer.status, is_safe=is_safe)
         found = _graph_answer(answer, token, is_safe=is_safe)
@@ -255,6 +257,8 @@ class Graph:
                 )
             except ExchangeError as error:
                 raise unreachable(error, is_safe=True) from error
+            if not _is_http(answer.status):
+                raise malformed("Meta's answer has no status.", answer.status, is_safe=True)
             yield answer
 
     def _url(self, path: str, query: Mapping[str, Value] | None, token: str) -> str:
@@ -276,6 +280,11 @@ class Graph:
         if headers is not None:
             lines += headers.items()
         return lines
+
+
+def _is_http(status: int) -> bool:
+    """Say whether it is a status that may be passed on: no server sends others."""
+    return 200 <= status < 600
 
 
 def encode_form(values: Mapping[str, Value]) -> str:
