@@ -91,6 +91,21 @@ def test_what_is_no_message_is_refused(body: bytes) -> None:
     assert refused.value.code == "invalid_message"
 
 
+@pytest.mark.parametrize(
+    ("text", "half"), [(r"\ud83d", r"\ud83d"), (r"a\udE00b", r"\udE00"), (r"\ud83dx", r"\ud83d")]
+)
+def test_half_a_character_is_named(text: str, half: str) -> None:
+    with pytest.raises(InvalidMessage) as refused:
+        read_send(b'{"to":"1","type":"text","text":{"body":"%b"}}' % text.encode())
+    assert f"the escape {half} is half of a character" in refused.value.message
+
+
+def test_an_escaped_backslash_is_no_half_of_a_character() -> None:
+    with pytest.raises(InvalidMessage) as refused:
+        read_send(rb'{"to":"1","text":"\\ud83d","type":7}')
+    assert "half" not in refused.value.message
+
+
 members = st.dictionaries(
     st.text(max_size=8).filter(
         lambda name: name not in {"to", "type", "messaging_product", "template", "status"}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from partnerhub.messaging.envelopes import find_half_letter
 from partnerhub.messaging.errors import InvalidMessage
 from partnerhub.messaging.recipients import canonical
 from partnerhub.meta.errors import UNREADABLE
@@ -65,7 +66,7 @@ def read_send(body: bytes) -> SendBody:
         parsed = msgspec.json.decode(body, type=_Body)
     except UNREADABLE as error:
         # The reason quotes types and places, never content.
-        raise InvalidMessage(f"The body is not a valid message: {error}.") from error
+        raise InvalidMessage(f"The body is not a valid message: {_reason(body, error)}.") from error
     forward = body if parsed.messaging_product is not UNSET else _with_product(body)
     if parsed.status is not None and parsed.to is None and parsed.recipient is None:
         return SendBody(forward=forward, is_signal=True, type=parsed.status)
@@ -85,6 +86,12 @@ def read_send(body: bytes) -> SendBody:
         template=name,
         language=language,
     )
+
+
+def _reason(body: bytes, error: Exception) -> str:
+    if half := find_half_letter(body):
+        return f"the escape {half} is half of a character, its other half is missing"
+    return str(error)
 
 
 def _word(text: str | None) -> str:

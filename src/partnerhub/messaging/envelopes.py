@@ -134,6 +134,11 @@ class Envelope:
         return _object(self.head, "entry", b"[" + b",".join(entries) + b"]")
 
 
+def find_half_letter(text: bytes) -> str:
+    """Return the first escape that is half of a surrogate pair, or nothing."""
+    return next((match[3].decode() for match in _SURROGATE.finditer(text) if match[3]), "")
+
+
 def read_envelope(text: bytes) -> Envelope:
     """Take a callback apart.
 
