@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 import uuid
 from collections.abc import AsyncIterator
 
@@ -103,6 +104,23 @@ async def test_a_body_that_comes_too_slowly_is_refused_and_a_large_one_may_take_
         assert slow.headers["connection"] == "close"
         async with site.http.post("/upload", data=b"x" * 5_000) as answer:
             assert answer.status == 200
+
+
+@pytest.mark.parametrize("path", ["/open", "/dashboard/things", "/nowhere", "/api/v2/away"])
+async def test_cookies_are_read_fast_and_bounded(site: Site, path: str) -> None:
+    async def send(*values: str) -> tuple[int, str]:
+        headers = [("Cookie", value) for value in values]
+        async with site.http.get(path, headers=headers, allow_redirects=False) as answer:
+            await answer.read()
+            return answer.status, answer.headers.get("x-error-code", "")
+
+    expected = await send("lang=de")
+    hard = 'a="' + '\\"' * 4_000 + '"'
+    began = time.process_time()
+    assert await send(hard) == expected
+    assert time.process_time() - began < 0.25
+    assert await send(hard + "x" * 200) == (431, "cookies_too_large")
+    assert await send(*["a=" + "x" * 3_000] * 3) == (431, "cookies_too_large")
 
 
 PROXIES = ("127.0.0.0/8", "10.0.0.0/8")

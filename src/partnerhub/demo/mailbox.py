@@ -29,6 +29,7 @@ from litestar.enums import MediaType
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath, FromQuery, QueryParameter
 
+from partnerhub.kit.cookies import read_cookies
 from partnerhub.kit.ids import uuid7
 from partnerhub.ui import policy
 from partnerhub.ui.frame import THEME_COOKIE, Brand, Frame
@@ -187,15 +188,16 @@ def _environment() -> Environment:
 
 
 def _page(request: Request[Any, Any, Any], name: str, **values: object) -> Response[str]:
+    cookies = read_cookies(request.scope["headers"])
     frame = Frame(
         brand=Brand(name="Mailbox"),
         path=request.url.path,
         request_id=request.headers.get("x-request-id", uuid7().hex),
         language=negotiate(
-            cookie=request.cookies.get(LANGUAGE_COOKIE),
+            cookie=cookies.get(LANGUAGE_COOKIE),
             accept_language=request.headers.get("accept-language"),
         ),
-        theme=theme_of(request.cookies.get(THEME_COOKIE)),
+        theme=theme_of(cookies.get(THEME_COOKIE)),
     )
     headers = policy.security_headers(
         policy=policy.content_security_policy(frame_origins=(_origin(request),))

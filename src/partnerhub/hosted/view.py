@@ -33,7 +33,7 @@ from partnerhub.partners.schemas import Partner
 from partnerhub.ui.frame import Brand
 from partnerhub.ui.languages import LANGUAGE_COOKIE, find_language
 from partnerhub.ui.policy import content_security_policy, origins_of
-from partnerhub.web.cookies import CookieJar
+from partnerhub.web.cookies import CookieJar, cookies_of
 from partnerhub.web.navigation import N_
 from partnerhub.web.pages import Page
 from partnerhub.web.principal import HubRequest
@@ -95,7 +95,7 @@ class Visit:
     @property
     def browser_token(self) -> str:
         """The secret that binds runs to this browser, empty when it has none."""
-        return self.hosted.jar.read(self.request.cookies, COOKIE)
+        return self.hosted.jar.read(cookies_of(self.request.scope), COOKIE)
 
     @property
     def ip(self) -> str:
@@ -209,7 +209,7 @@ def page_of(visit: Visit, partner: Partner, *, wished: str) -> Page:
     frame = replace(visit.page.frame, partner_brand=Brand(name=partner.brand_name, logo_url=logo_url))
     # What the person chose here goes before the link.
     language = find_language(wished)
-    if language and LANGUAGE_COOKIE not in visit.request.cookies:
+    if language and LANGUAGE_COOKIE not in cookies_of(visit.request.scope):
         frame = replace(frame, language=language)
     return replace(visit.page, frame=frame)
 

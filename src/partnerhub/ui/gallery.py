@@ -18,6 +18,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import Body, FromPath, FromQuery
 
 from partnerhub.kit import clock
+from partnerhub.kit.cookies import read_cookies
 from partnerhub.ui import policy
 from partnerhub.ui.address import Address
 from partnerhub.ui.frame import (
@@ -106,6 +107,7 @@ def _environment() -> Environment:
 def _frame(request: Request[None, None, State], **changes: object) -> Frame:
     base = GALLERY_PATH
     query = request.query_params
+    cookies = read_cookies(request.scope["headers"])
     values: dict[str, object] = {
         "brand": Brand(
             name="Partner Hub", support_url=f"{base}/error", imprint_url=base, privacy_url=f"{base}/popup"
@@ -114,10 +116,10 @@ def _frame(request: Request[None, None, State], **changes: object) -> Frame:
         "request_id": "0199d3a1-6f0e-7c41-9a55-2b0f6f2a9c11",
         "language": negotiate(
             chosen=query.get("lang"),
-            cookie=request.cookies.get(LANGUAGE_COOKIE),
+            cookie=cookies.get(LANGUAGE_COOKIE),
             accept_language=request.headers.get("accept-language"),
         ),
-        "theme": theme_of(query.get("theme") or request.cookies.get(THEME_COOKIE)),
+        "theme": theme_of(query.get("theme") or cookies.get(THEME_COOKIE)),
         "timezone": "Europe/Berlin",
         "csrf_token": "sample-token",
         "hub": Hub(

@@ -20,7 +20,7 @@ from partnerhub.partners.schemas import PartnerKey, TokenHolder
 from partnerhub.ui.frame import CSRF_FIELD, CSRF_HEADER
 from partnerhub.web import csrf
 from partnerhub.web.browser import STATE_KEY, Browser
-from partnerhub.web.cookies import VISITOR, CookieJar
+from partnerhub.web.cookies import VISITOR, CookieJar, cookies_of
 from partnerhub.web.credentials import Credentials
 from partnerhub.web.errors import CrossSite
 from partnerhub.web.hubs import HUBS, is_machine_path
@@ -59,7 +59,7 @@ class Authentication(ASGIMiddleware):
             scope["user"] = await self._machine(scope, headers)
             await next_app(scope, receive, send)
             return
-        browser = self._browser(scope, headers)
+        browser = self._browser(scope)
         scope["state"][STATE_KEY] = browser
         opt = scope["route_handler"].opt
         # HTTP only, by `scopes` above.
@@ -93,15 +93,15 @@ class Authentication(ASGIMiddleware):
                 pass
         return principal
 
-    def _browser(self, scope: Scope, headers: Headers) -> Browser:
-        jar, header = self._browsers.jar, headers.get("cookie", "")
+    def _browser(self, scope: Scope) -> Browser:
+        jar, cookies = self._browsers.jar, cookies_of(scope)
         hub = Hub(scope["route_handler"].opt.get("hub", Hub.PARTNER))
         return Browser(
             jar=jar,
             key=self._browsers.form_key,
             hub=hub,
-            session_token=jar.read_raw(header, HUBS[hub].cookie),
-            visitor=jar.read_raw(header, VISITOR),
+            session_token=jar.read(cookies, HUBS[hub].cookie),
+            visitor=jar.read(cookies, VISITOR),
         )
 
     async def _check_form(self, scope: Scope, receive: Receive, headers: Headers, browser: Browser) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
+from typing import Any
 
 from litestar.datastructures import Cookie
 
@@ -19,6 +19,8 @@ from partnerhub.web.hubs import HUBS
 VISITOR = "visitor"
 FLASH = "flash"
 RESET = "reset"
+
+SCOPE_KEY = "partnerhub.cookies"
 
 
 @dataclass(frozen=True)
@@ -55,10 +57,8 @@ class CookieJar:
         """Return a cookie's value, or an empty text."""
         return cookies.get(self.name(name), "")
 
-    def read_raw(self, header: str, name: str) -> str:
-        """Return a cookie's value from the raw header, or an empty text."""
-        try:
-            found = SimpleCookie(header).get(self.name(name))
-        except CookieError:
-            return ""
-        return found.value if found else ""
+
+def cookies_of(scope: Mapping[str, Any]) -> Mapping[str, str]:  # Any: ASGI's scope
+    """Return the cookies of a request as the wrapper read them, once; none where it refused to."""
+    found: Mapping[str, str] = scope.get(SCOPE_KEY, {})
+    return found

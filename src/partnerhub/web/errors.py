@@ -71,6 +71,13 @@ class BodyTooLarge(Invalid):
     status = 413
 
 
+class CookiesTooLarge(Invalid):
+    """The request carries more cookies than a browser has of us; clear those of this site."""
+
+    code = "cookies_too_large"
+    status = 431
+
+
 class KeyLimited(TooMany):
     """The credential makes more calls than it may."""
 

@@ -25,7 +25,7 @@ from partnerhub.ui.languages import LANGUAGE_COOKIE, Language, load_catalogues, 
 from partnerhub.ui.preferences import local_path, theme_of
 from partnerhub.ui.templates import environment, render
 from partnerhub.web.browser import STATE_KEY, Browser
-from partnerhub.web.cookies import FLASH, CookieJar
+from partnerhub.web.cookies import FLASH, CookieJar, cookies_of
 from partnerhub.web.dialects import Answer
 from partnerhub.web.errors import NotSignedIn
 from partnerhub.web.failures import Failure
@@ -70,20 +70,21 @@ class Pages:
         `wished` is a signed-in person's own language; a choice in this browser goes before it.
         """
         headers = Headers.from_scope(scope)  # type: ignore[arg-type]  # a scope, typed as the plain mapping it is
-        header = headers.get("cookie", "")
+        cookies = cookies_of(scope)
         browser = (scope.get("state") or {}).get(STATE_KEY)
+        # Looks and language carry no identity and keep their names with and without TLS.
         return Frame(
             brand=self.brand,
             path=scope["path"],
             request_id=logs.request_id.get(),
             language=negotiate(
-                chosen=_plain_cookie(header, LANGUAGE_COOKIE),
+                chosen=cookies.get(LANGUAGE_COOKIE),
                 cookie=wished,
                 accept_language=headers.get("accept-language"),
             ),
-            theme=theme_of(_plain_cookie(header, THEME_COOKIE)),
+            theme=theme_of(cookies.get(THEME_COOKIE)),
             csrf_token=browser.form_token if isinstance(browser, Browser) else "",
-            toasts=_read_flash(self.jar.read_raw(header, FLASH)),
+            toasts=_read_flash(self.jar.read(cookies, FLASH)),
         )
 
     def render(self, name: str, frame: Frame, **values: object) -> str:
@@ -225,19 +226,14 @@ def _path_of(url: str) -> str:
     return parts.path + (f"?{parts.query}" if parts.query else "")
 
 
-def _plain_cookie(header: str, name: str) -> str:
-    # Looks and language carry no identity and keep their names with and without TLS.
-    return CookieJar(is_secure=False).read_raw(header, name)
-
-
 def _write_flash(toast: Toast) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode(toast)).decode()
+    return base64.urlsafe_b64encode(msgspec.json.encode(toast)).decode().rstrip("=")
 
 
 def _read_flash(value: str) -> tuple[Toast, ...]:
     if not value:
         return ()
     try:
-        return (msgspec.json.decode(base64.urlsafe_b64decode(value), type=Toast),)
+        return (msgspec.json.decode(base64.urlsafe_b64decode(value + "=="), type=Toast),)
     except (binascii.Error, ValueError, msgspec.DecodeError):
         return ()

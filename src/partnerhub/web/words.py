@@ -19,6 +19,7 @@ HEADINGS: Mapping[int, str] = {
     409: N_("This does not work any more"),
     413: N_("This is too large"),
     429: N_("Too many attempts"),
+    431: N_("Too many cookies"),
     500: N_("Something went wrong on our side"),
     502: N_("A service we depend on failed"),
     503: N_("We are not available right now"),
@@ -62,6 +63,9 @@ ERRORS: Mapping[str, str] = {
     ),
     "io_signature_used": N_(
         "The link was opened in another browser before, or somebody opened theirs in the same second."
+    ),
+    "cookies_too_large": N_(
+        "Your browser sends more cookies than this site has set. Delete the cookies of this site."
     ),
     "cookies_needed": N_(
         "The link belongs to the browser that opens it, and a cookie tells us which one it is."

@@ -9,14 +9,16 @@ from __future__ import annotations
 import ipaddress
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from typing import Any
 
 from partnerhub.kit import logs
+from partnerhub.kit.cookies import MAX_COOKIE_BYTES, read_cookies, size_of
 from partnerhub.kit.ids import uuid7
 from partnerhub.kit.pace import UPLOAD_BYTES_PER_SECOND, BodyTooSlow, Message, Pace, Receive, paced
+from partnerhub.web.cookies import SCOPE_KEY
 from partnerhub.web.dialects import Answer
-from partnerhub.web.errors import BodyTooLarge
+from partnerhub.web.errors import BodyTooLarge, CookiesTooLarge
 from partnerhub.web.failures import Failure, bug, failure_of
 
 ASGIScope = MutableMapping[str, Any]  # Any: ASGI's own shape
@@ -133,6 +135,7 @@ class Wrapper:
         self, scope: ASGIScope, receive: Receive, exchange: _Exchange, headers: Mapping[bytes, bytes]
     ) -> None:
         try:
+            scope[SCOPE_KEY] = _cookies(scope["headers"])
             limit, pace = self._limit(scope["path"])
             receive = paced(receive, pace)
             _check_length(headers.get(b"content-length", b""), limit)
@@ -211,6 +214,12 @@ def _bounded(receive: Receive, limit: int) -> Receive:
 def _check_length(text: bytes, limit: int) -> None:
     if text.isdigit() and int(text) > limit:
         raise _too_large(limit)
+
+
+def _cookies(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    if size_of(headers) > MAX_COOKIE_BYTES:
+        raise CookiesTooLarge(f"The cookies of this site may have {MAX_COOKIE_BYTES} bytes at most.")
+    return read_cookies(headers)
 
 
 def _too_large(limit: int) -> BodyTooLarge:
