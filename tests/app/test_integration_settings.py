@@ -243,6 +243,9 @@ async def test_headers_are_kept_masked_and_dropped(desk: Desk) -> None:
         ("Content-Length", "3"),
     )
     assert bad.status == 422
+    many = await post(*((f"X-{number}", "a") for number in range(5_000)))
+    assert (many.status, "At most 20" in many.words) == (422, True)
+    assert ("X-20" in many.text, "X-21" in many.text) == (True, False)
     assert await stored() == {"Authorization": "Bearer very-secret-1234", "X-New": "yes"}
 
 

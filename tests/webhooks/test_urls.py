@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from partnerhub.kit.errors import HubError
@@ -9,10 +11,12 @@ from partnerhub.webhooks.errors import HeaderRefused, UrlRefused
 from partnerhub.webhooks.urls import (
     _MESSAGES,
     INVALID_EXAMPLES,
+    MAX_HEADER_BYTES,
     VALID_EXAMPLES,
     Example,
     check_headers,
     check_url,
+    find_header_problems,
     find_problems,
     mask,
 )
@@ -152,6 +156,7 @@ def test_development_frees_from_https_and_ports_and_from_nothing_else() -> None:
         ({"x-key": "v" * 9000}, "headers_too_large"),
         ({"x-callback": "https://my_host.acme.example/x"}, "url_underscore"),
         ({"x-callback": "see https://acme.example:8080/x"}, "url_port"),
+        ({"x-callback": "ws://u:p@acme.example,wss://[2001:db8::1]:8443"}, "url_port"),
     ],
 )
 def test_a_header_that_must_not_be_sent_is_refused(headers: dict[str, str], code: str) -> None:
@@ -177,6 +182,20 @@ def test_every_rule_that_headers_break_is_named_at_once() -> None:
         ("X-Back", "url_underscore"),
         ("X-Back", "url_port"),
     ]
+
+
+@pytest.mark.parametrize("piece", ["a", "a.", "://", "://[", "x://@", "x://a:1@"])
+def test_a_long_value_is_looked_at_in_next_to_no_time(piece: str) -> None:
+    longest = piece * (MAX_HEADER_BYTES // len(piece) - 1)
+    began = time.process_time()
+    for value in (longest, "_" + longest, longest + "://a_b"):
+        find_header_problems({"x": value})
+    assert time.process_time() - began < 0.1
+
+
+def test_of_headers_that_are_too_large_nothing_else_is_looked_at() -> None:
+    problems = find_header_problems({"x-key": "https://my_host.acme.example:8080" * 30_000})
+    assert [problem.code for problem in problems] == ["headers_too_large"]
 
 
 def test_ordinary_headers_are_taken_tokens_with_underscores_too() -> None:

@@ -23,8 +23,9 @@ MAX_HEADER_BYTES = 8192
 
 # Names that no public resolver answers (RFC 6761, RFC 6762, RFC 8375, ICANN 2024 for .internal).
 _PRIVATE_SUFFIXES = (".localhost", ".local", ".internal", ".lan", ".home.arpa", ".intranet")
+# From "://" on and never over a slash, so that no text is read twice.
 _URL_IN_VALUE = re.compile(
-    r"[a-z][a-z0-9+.-]*://(?:[^/?#\s@]*@)?(\[[^\]\s]*\]|[^/?#\s:,;\"']*)(:[0-9]+)?", re.IGNORECASE
+    r"(?<=[a-z0-9+.-])://(?:[^/?#\s@]*@)?(\[[^\]/\s]*\]|[^/?#\s:,;\"']*)(:[0-9]+)?", re.IGNORECASE
 )
 _SIGNATURE_HEADERS = ("x-360dialog-signature", "x-360dialog-signature-previous")
 _SIGNATURE_PREFIX = "webhook-"
@@ -126,13 +127,18 @@ def check_url(url: str, *, allow_loopback: bool = False) -> None:
 
 
 def find_header_problems(headers: Mapping[str, str]) -> list[Problem]:
-    """Return every rule that custom headers break; `field` is the header's name, or `headers` for all."""
+    """Return every rule that custom headers break; `field` is the header's name, or `headers` for all.
+
+    Of headers that are too many or too large nothing else is looked at.
+    """
     found = []
     if len(headers) > MAX_HEADERS:
         found.append(Problem("headers", "headers_too_large", f"At most {MAX_HEADERS} custom headers."))
     if sum(len(name) + len(value) for name, value in headers.items()) > MAX_HEADER_BYTES:
         words = f"Custom headers hold at most {MAX_HEADER_BYTES} bytes."
         found.append(Problem("headers", "headers_too_large", words))
+    if found:
+        return found
     if len({name.lower() for name in headers}) < len(headers):
         words = "A header name is given twice; its case does not matter."
         found.append(Problem("headers", "header_invalid", words))

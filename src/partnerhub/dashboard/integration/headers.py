@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 from litestar import Response, get, post
@@ -17,6 +18,7 @@ from partnerhub.web.guards import requires
 from partnerhub.web.navigation import N_
 from partnerhub.webhooks import queries as webhook_queries
 from partnerhub.webhooks.schemas import OwnerKind
+from partnerhub.webhooks.urls import MAX_HEADERS
 
 HEADERS = PATH + "/headers"
 _SPARE_LINES = 2
@@ -35,9 +37,9 @@ async def save_headers(desk: NamedDependency[Desk]) -> Response[Any]:
     """Replace the headers by the form's pairs; without a name one is dropped, without a value it stays."""
     tenant = desk.tenant
     form = await desk.request.form()
-    pairs = list(
-        zip((name.strip() for name in form.getall("name", [])), form.getall("value", []), strict=False)
-    )
+    named = zip((name.strip() for name in form.getall("name", [])), form.getall("value", []), strict=False)
+    # One more than may be, so that too many are refused; nobody writes the rest by hand.
+    pairs = list(islice(((name, value) for name, value in named if name), MAX_HEADERS + 1))
     async with tenant.unit() as unit:
         endpoint = await webhook_queries.find_endpoint(
             unit,
@@ -50,8 +52,6 @@ async def save_headers(desk: NamedDependency[Desk]) -> Response[Any]:
     wanted: dict[str, str] = {}
     error = ""
     for name, value in pairs:
-        if not name:
-            continue
         if name.lower() in {known.lower() for known in wanted}:
             error = desk.page.say(N_("A header is there twice."))
         kept = next((old for known, old in saved.items() if known.lower() == name.lower()), "")
@@ -74,7 +74,7 @@ def _form(
     error: str = "",
 ) -> Response[Any]:
     lines = [(name, "", mask) for name, mask in saved.items()]
-    lines += [(name, value, "") for name, value in (typed or {}).items() if name]
+    lines += [(name, value, "") for name, value in (typed or {}).items()]
     lines += [("", "", "")] * _SPARE_LINES
     return desk.page.show(
         "dashboard/headers.html",
