@@ -6,6 +6,8 @@ import base64
 import hashlib
 import hmac
 import json
+import re
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import LiteralString
 
@@ -15,9 +17,13 @@ from hypothesis import strategies as st
 from joserfc import jws, jwt
 from joserfc.jwk import RSAKey
 from tests.factories import MadeMember, MadePartner, make_member, make_partner
+from tests.identity.people import mails_to
 
+from partnerhub.identity import queries as identity_queries
+from partnerhub.identity import services as identity
 from partnerhub.identity.errors import NoPlace, SignInRefused
 from partnerhub.identity.passwords import Passwords
+from partnerhub.identity.schemas import SYSTEM, Hub, SessionScope
 from partnerhub.kit import clock
 from partnerhub.kit.crypto import Keyring
 from partnerhub.kit.database import Database
@@ -28,6 +34,7 @@ from partnerhub.partners.services import TokenKeys, check_token, drop_old_tokens
 
 CHEAP = Passwords(time_cost=1, memory_kib=8)
 PASSWORD = "correct horse battery"
+NEW_PASSWORD = "green-harbour-42"
 
 
 @pytest.fixture
@@ -154,6 +161,71 @@ async def test_a_token_ends_with_the_person(
         await _check(database, keys, token)
     with pytest.raises(TokenInvalid):
         await refresh_token(database, refresh=token.refresh_token, keys=keys)
+
+
+async def _reset(database: Database, member: MadeMember) -> None:
+    base = "https://hub.example/reset"
+    await identity.send_reset_link(database, email=member.email, link_base=base)
+    link = re.search(r"\?token=(\S+)", (await mails_to(database, member.email))[-1])
+    assert link
+    await identity.reset_password(
+        database,
+        link_token=link[1],
+        password=NEW_PASSWORD,
+        ip="",
+        user_agent="",
+        link_base=base,
+        passwords=CHEAP,
+    )
+
+
+async def _change(database: Database, member: MadeMember) -> None:
+    async with database.system() as unit:
+        user = await identity_queries.get_user(unit, user_id=member.user_id)
+        session = await identity.start_session(
+            unit, user=user, hub=Hub.PARTNER, scope=SessionScope(member.partner_id), ip="", user_agent=""
+        )
+    await identity.change_password(
+        database,
+        user_id=member.user_id,
+        current=PASSWORD,
+        new=NEW_PASSWORD,
+        keep=session.session_id,
+        actor=SYSTEM,
+        link_base="https://hub.example/forgot",
+        passwords=CHEAP,
+    )
+
+
+async def _disable_and_enable(database: Database, member: MadeMember) -> None:
+    async with database.system() as unit:
+        await identity.disable_user(unit, user_id=member.user_id)
+        await identity.enable_user(unit, user_id=member.user_id)
+
+
+async def _void(database: Database, member: MadeMember) -> None:
+    async with database.system() as unit:
+        await identity.void_password(unit, user_id=member.user_id)
+
+
+@pytest.mark.parametrize("end", [_reset, _change, _disable_and_enable, _void])
+async def test_tokens_end_with_the_password_they_were_issued_for(
+    database: Database, keys: TokenKeys, end: Callable[[Database, MadeMember], Awaitable[None]]
+) -> None:
+    member = await _member(database)
+    first = await _issue(database, keys, member)
+    refreshed = await refresh_token(
+        database, refresh=(await _issue(database, keys, member)).refresh_token, keys=keys
+    )
+    await end(database, member)
+    for token in (first, refreshed):
+        with pytest.raises(TokenInvalid):
+            await _check(database, keys, token)
+        with pytest.raises(TokenInvalid):
+            await refresh_token(database, refresh=token.refresh_token, keys=keys)
+    if end in (_reset, _change):
+        fresh = await _issue(database, keys, member, password=NEW_PASSWORD)
+        assert (await _check(database, keys, fresh)).user_id == member.user_id
 
 
 async def test_a_person_of_several_partners_gets_the_one_asked_for(

@@ -31,6 +31,7 @@ class Credential:
     id: str
     password_hash: str | None
     disabled_at: datetime | None
+    credentials_version: int
 
 
 async def get_user(unit: Unit, *, user_id: str) -> User:
@@ -52,7 +53,8 @@ async def find_credential(unit: Unit, *, email: str) -> Credential | None:
     """Find what a password for this e-mail is checked against."""
     return await unit.fetch_one(
         Credential,
-        "select id, password_hash, disabled_at from hub_user where lower(email) = lower(%s)",
+        "select id, password_hash, disabled_at, credentials_version from hub_user "
+        "where lower(email) = lower(%s)",
         (_bindable(email),),
     )
 

@@ -95,7 +95,7 @@ async def reset_password(
     link_base: str,
     passwords: Passwords = STANDARD,
 ) -> User:
-    """Set a new password by the link, end every session and tell the owner by mail.
+    """Set a new password by the link, end every session and token and tell the owner by mail.
 
     `link_base` is the page where the owner asks for a new link, should it not have been them.
     Raises: LinkExpired, PasswordWeak, HashingBusy.
@@ -125,7 +125,7 @@ async def change_password(
 ) -> str:
     """Replace a password by its owner, who gives the current one, and return the session's new token.
 
-    Every session but `keep` ends. Guesses at the current password count as sign-in attempts.
+    Every session but `keep` ends, and every token. Guesses at the current password count as sign-in attempts.
     Raises: PasswordWrong, PasswordWeak, SignInLimited, HashingBusy, SessionEnded.
     """
     async with db.system() as unit:
@@ -183,7 +183,8 @@ async def _set_password(
     unit: Unit, *, user: User, password_hash: str, keep: UUID | None, link_base: str
 ) -> None:
     await unit.execute(
-        "update hub_user set password_hash = %s, modified_at = %s where id = %s",
+        "update hub_user set password_hash = %s, credentials_version = credentials_version + 1, "
+        "modified_at = %s where id = %s",
         (password_hash, clock.now(), user.id),
     )
     await unit.execute(

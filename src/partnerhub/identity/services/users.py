@@ -89,11 +89,12 @@ async def set_operator(unit: Unit, *, user_id: str, is_operator: bool) -> None:
 
 
 async def disable_user(unit: Unit, *, user_id: str) -> None:
-    """Shut a person out at once: no sign-in, and every session ends. Repeatable. Raises: UserUnknown."""
+    """Shut a person out at once: no sign-in, no session, no token. Repeatable. Raises: UserUnknown."""
     await _update(
         unit,
         user_id,
-        "update hub_user set disabled_at = coalesce(disabled_at, %s), modified_at = %s where id = %s",
+        "update hub_user set disabled_at = coalesce(disabled_at, %s), "
+        "credentials_version = credentials_version + 1, modified_at = %s where id = %s",
         clock.now(),
     )
     await end_all_sessions(unit, user_id=user_id)
@@ -105,12 +106,16 @@ async def enable_user(unit: Unit, *, user_id: str) -> None:
 
 
 async def void_password(unit: Unit, *, user_id: str) -> None:
-    """Take the password away and end every session; the person comes back by an invitation or a reset.
+    """Take the password away, end sessions and tokens; the person comes back by an invitation or a reset.
 
     For an account that anybody may have made with somebody else's e-mail. Raises: UserUnknown.
     """
     await _update(
-        unit, user_id, "update hub_user set password_hash = %s, modified_at = %s where id = %s", None
+        unit,
+        user_id,
+        "update hub_user set password_hash = %s, credentials_version = credentials_version + 1, "
+        "modified_at = %s where id = %s",
+        None,
     )
     await end_all_sessions(unit, user_id=user_id)
 

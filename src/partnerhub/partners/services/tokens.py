@@ -2,8 +2,8 @@
 
 Tokens are RS256 JWTs. The signing key lives in the database, sealed by the installation's key ring, so
 every process signs and checks with the same one and no setting is needed. A token names one partner; the
-partner's switch, the membership and the user are looked at on every use, so turning something off works at
-once. Source: Partner API reference 3.1.
+partner's switch, the membership, the user and whether the password is still the one of that day are looked at
+on every use, so turning something off works at once. Source: Partner API reference 3.1.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import RSAKey
 
+from partnerhub.identity import queries as identity_queries
 from partnerhub.identity.errors import NoPlace
 from partnerhub.identity.passwords import STANDARD, Passwords
 from partnerhub.identity.services import check_password
@@ -32,6 +33,10 @@ REFRESH_LIFE = timedelta(days=30)
 _USE_RESOLUTION = timedelta(minutes=1)
 _ALGORITHM = "RS256"
 
+_LIVE_USER = (
+    "join hub_user u on u.id = t.user_id and u.disabled_at is null"
+    " and u.credentials_version = t.credentials_version"
+)
 _OFF = "Legacy token authentication is turned off for this partner. Use an API key."
 
 
@@ -113,6 +118,9 @@ async def issue_token(
     Raises: SignInRefused, SignInLimited, HashingBusy; NoPlace for a partner that is not theirs, existing or
     not; LegacyTokensOff when none of theirs lets them in this way.
     """
+    # Read before the check: a password that changes meanwhile leaves a token that never works.
+    async with db.system() as unit:
+        known = await identity_queries.find_credential(unit, email=email)
     user = await check_password(db, email=email, password=password, ip=ip, passwords=passwords)
     async with db.system() as unit:
         rows = await unit.fetch_dicts(
@@ -126,7 +134,13 @@ async def issue_token(
         raise NoPlace("You do not belong to this partner." if partner_id else "You belong to no partner.")
     if not rows[0]["is_on"]:
         raise LegacyTokensOff(_OFF)
-    return await _issue(db, keys, partner_id=rows[0]["partner_id"], user_id=user.id)
+    return await _issue(
+        db,
+        keys,
+        partner_id=rows[0]["partner_id"],
+        user_id=user.id,
+        credentials_version=known.credentials_version if known else 0,
+    )
 
 
 async def refresh_token(db: Database, *, refresh: str, keys: TokenKeys) -> IssuedToken:
@@ -136,9 +150,10 @@ async def refresh_token(db: Database, *, refresh: str, keys: TokenKeys) -> Issue
     """
     async with db.system() as unit:
         rows = await unit.fetch_dicts(
-            "select t.id, t.partner_id, t.user_id, t.last_used_at, p.legacy_token_auth_enabled as is_on"
+            "select t.id, t.partner_id, t.user_id, t.credentials_version, t.last_used_at,"
+            " p.legacy_token_auth_enabled as is_on"
             " from legacy_token t join partner p on p.id = t.partner_id"
-            " join hub_user u on u.id = t.user_id and u.disabled_at is null"
+            f" {_LIVE_USER}"
             " join member m on m.user_id = t.user_id and m.partner_id = t.partner_id"
             " where t.refresh_hash = %s and t.expires_at > %s for update of t",
             (fingerprint(refresh), clock.now()),
@@ -151,7 +166,12 @@ async def refresh_token(db: Database, *, refresh: str, keys: TokenKeys) -> Issue
     row = rows[0]
     # The pair goes on where the earlier one ended: who used it stays known.
     return await _issue(
-        db, keys, partner_id=row["partner_id"], user_id=row["user_id"], used_at=row["last_used_at"]
+        db,
+        keys,
+        partner_id=row["partner_id"],
+        user_id=row["user_id"],
+        credentials_version=row["credentials_version"],
+        used_at=row["last_used_at"],
     )
 
 
@@ -168,7 +188,7 @@ async def check_token(db: Database, *, access_token: str, keys: TokenKeys) -> To
             "select t.id as token_id, t.partner_id, t.user_id, u.name as user_name, m.role,"
             " p.legacy_token_auth_enabled as is_on, t.last_used_at"
             " from legacy_token t join partner p on p.id = t.partner_id"
-            " join hub_user u on u.id = t.user_id and u.disabled_at is null"
+            f" {_LIVE_USER}"
             " join member m on m.user_id = t.user_id and m.partner_id = t.partner_id where t.id = %s",
             (claims.token_id,),
         )
@@ -194,7 +214,13 @@ async def drop_old_tokens(db: Database) -> int:
 
 
 async def _issue(
-    db: Database, keys: TokenKeys, *, partner_id: str, user_id: str, used_at: datetime | None = None
+    db: Database,
+    keys: TokenKeys,
+    *,
+    partner_id: str,
+    user_id: str,
+    credentials_version: int,
+    used_at: datetime | None = None,
 ) -> IssuedToken:
     key = await keys.newest(db)
     token_id, refresh, now = uuid7(), token(33), clock.now()
@@ -209,9 +235,18 @@ async def _issue(
     async with db.system() as unit:
         await unit.execute(
             "insert into legacy_token"
-            " (id, partner_id, user_id, refresh_hash, issued_at, expires_at, last_used_at)"
-            " values (%s, %s, %s, %s, %s, %s, %s)",
-            (token_id, partner_id, user_id, fingerprint(refresh), now, now + REFRESH_LIFE, used_at),
+            " (id, partner_id, user_id, refresh_hash, credentials_version, issued_at, expires_at,"
+            " last_used_at) values (%s, %s, %s, %s, %s, %s, %s, %s)",
+            (
+                token_id,
+                partner_id,
+                user_id,
+                fingerprint(refresh),
+                credentials_version,
+                now,
+                now + REFRESH_LIFE,
+                used_at,
+            ),
         )
     encoded = jwt.encode({"alg": _ALGORITHM, "kid": key.kid}, claims, key, algorithms=[_ALGORITHM])
     return IssuedToken(encoded, refresh, int(ACCESS_LIFE.total_seconds()))

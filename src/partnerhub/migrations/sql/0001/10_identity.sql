@@ -8,7 +8,9 @@ create table hub_user (
   is_operator   boolean not null default false,
   created_at    timestamptz not null default now(),
   modified_at   timestamptz not null default now(),
-  disabled_at   timestamptz
+  disabled_at   timestamptz,
+  -- Counts up whenever what was proved before is to count no more: tokens carry the one they were issued under.
+  credentials_version integer not null default 1
 );
 create unique index hub_user_email on hub_user (lower(email));
 

@@ -65,6 +65,7 @@ create table legacy_token (
   partner_id   text not null references partner,
   user_id      text not null references hub_user,
   refresh_hash bytea not null unique,
+  credentials_version integer not null, -- the user's when the password was checked
   issued_at    timestamptz not null default now(),
   expires_at   timestamptz not null,
   last_used_at timestamptz
