@@ -136,6 +136,9 @@ PROXIES = ("127.0.0.0/8", "10.0.0.0/8")
         (PROXIES, "6.6.6.6, nonsense", "127.0.0.1"),
         (PROXIES, "", "127.0.0.1"),
         (PROXIES, "2001:db8::7", "2001:db8::7"),
+        # A proxy that adds a line of its own puts it below the client's.
+        (PROXIES, "6.6.6.6\n203.0.113.7", "203.0.113.7"),
+        (PROXIES, "6.6.6.6\n203.0.113.7, 10.1.2.3\n10.1.2.4", "203.0.113.7"),
     ],
 )
 async def test_only_trusted_proxies_say_where_a_request_comes_from(
@@ -147,7 +150,11 @@ async def test_only_trusted_proxies_say_where_a_request_comes_from(
             visitor = answer.cookies["visitor"].value
             token = re.search(r'name="_csrf\w*" value="([^"]+)"', await answer.text())
         assert token
-        headers = {"x-forwarded-for": forwarded, "cookie": f"visitor={visitor}", "x-csrf-token": token[1]}
+        headers = [
+            *(("x-forwarded-for", line) for line in forwarded.split("\n")),
+            ("cookie", f"visitor={visitor}"),
+            ("x-csrf-token", token[1]),
+        ]
         async with site.http.post("/open", headers=headers, data={"word": "x"}) as answer:
             assert (await answer.json())["ip"] == expected
 

@@ -6,7 +6,6 @@ answer carries, writes the access log, and hands hot routes past the framework.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
@@ -16,6 +15,7 @@ from partnerhub.kit import logs
 from partnerhub.kit.cookies import MAX_COOKIE_BYTES, read_cookies, size_of
 from partnerhub.kit.ids import uuid7
 from partnerhub.kit.pace import UPLOAD_BYTES_PER_SECOND, BodyTooSlow, Message, Pace, Receive, paced
+from partnerhub.kit.peers import TrustedProxies
 from partnerhub.web.cookies import SCOPE_KEY
 from partnerhub.web.dialects import Answer
 from partnerhub.web.errors import BodyTooLarge, CookiesTooLarge
@@ -36,39 +36,6 @@ log = logs.get("access")
 def exact(routes: Mapping[tuple[str, str], ASGIApp]) -> HotRoutes:
     """Return hot routes that are found by method and exact path."""
     return lambda scope: routes.get((scope["method"], scope["path"]))
-
-
-class TrustedProxies:
-    """Tells the client's own address and scheme from what trusted proxies say."""
-
-    def __init__(self, networks: Sequence[str]) -> None:
-        """`networks` are CIDR blocks; from any other peer forwarding headers are ignored."""
-        self._networks = [ipaddress.ip_network(network) for network in networks]
-
-    def apply(self, scope: ASGIScope, headers: Mapping[bytes, bytes]) -> None:
-        """Rewrite `client` and `scheme` where the peer is trusted."""
-        peer = scope["client"][0] if scope.get("client") else ""
-        if not self._networks or not self._trusts(peer):
-            return
-        if scheme := headers.get(b"x-forwarded-proto", b"").decode("latin-1").strip().lower():
-            scope["scheme"] = "https" if scheme == "https" else "http"
-        hops = headers.get(b"x-forwarded-for", b"").decode("latin-1").split(",")
-        for hop in reversed([hop.strip() for hop in hops if hop.strip()]):
-            if not _is_address(hop):
-                break
-            scope["client"] = (hop, 0)
-            if not self._trusts(hop):
-                break
-
-    def _trusts(self, host: str) -> bool:
-        # A Unix socket has no peer address; only a local proxy can be at its other end.
-        if not host:
-            return True
-        try:
-            address = ipaddress.ip_address(host)
-        except ValueError:
-            return False
-        return any(address in network for network in self._networks)
 
 
 class Wrapper:
@@ -111,7 +78,7 @@ class Wrapper:
             return
         headers = dict(reversed(scope["headers"]))
         request_id = _request_id(headers.get(b"x-request-id", b""))
-        self._proxies.apply(scope, headers)
+        self._proxies.apply(scope)
         mark = logs.request_id.set(request_id)
         exchange = _Exchange(send, [(b"x-request-id", request_id.encode()), *self._always])
         started = time.perf_counter()
@@ -233,11 +200,3 @@ def _request_id(inbound: bytes) -> str:
 def _content_type(media_type: str) -> str:
     # The framework adds the charset of texts by itself; here nobody does.
     return f"{media_type}; charset=utf-8" if media_type.startswith("text/") else media_type
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True

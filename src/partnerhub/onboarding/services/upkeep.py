@@ -6,7 +6,6 @@ log stay; the run itself is only of use while somebody may come back to it or as
 
 from __future__ import annotations
 
-import ipaddress
 from datetime import timedelta
 from typing import Final
 
@@ -14,6 +13,7 @@ from partnerhub.identity.services import Limit, count_hits
 from partnerhub.kit import clock
 from partnerhub.kit.database import Database, Unit
 from partnerhub.kit.errors import TooMany
+from partnerhub.kit.peers import source_of
 from partnerhub.onboarding.schemas import Step
 
 # Generous to an office behind one address, in which an agency connects its clients.
@@ -33,7 +33,7 @@ class OnboardingLimited(TooMany):
 
 async def limit_starts(unit: Unit, *, partner_id: str, ip: str) -> None:
     """Count one opened link of a partner from an address, in a system unit. Raises: OnboardingLimited."""
-    source = _source(ip)
+    source = source_of(ip)
     if not source:
         return
     # Whatever stands in the link: PostgreSQL holds no zero character.
@@ -63,16 +63,3 @@ async def tidy_runs(database: Database) -> int:
         dropped += batch
         if batch < _BATCH:
             return dropped
-
-
-def _source(ip: str) -> str:
-    """Return what counts as one visitor: an address, or the /64 that one line has of IPv6."""
-    try:
-        address = ipaddress.ip_address(ip)
-    except ValueError:
-        return ""
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped is not None:
-            return str(address.ipv4_mapped)
-        return str(ipaddress.ip_network((address, 64), strict=False))
-    return ip
