@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from urllib.parse import urlsplit
 
 import psycopg
@@ -70,6 +72,52 @@ async def test_a_callback_is_verified_on_its_raw_bytes(stage: Stage) -> None:
     assert (await take(stage, body)).status == 200
     [got] = await stage.receiver.wait_for(1)
     assert got.body == body
+
+
+@asynccontextmanager
+async def begun(stage: Stage, *, signature: str, sender: str) -> AsyncIterator[asyncio.StreamReader]:
+    """Begin a callback whose body stays away; give what is answered to it."""
+    parts = urlsplit(stage.client.url)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    head = ["POST /meta/webhook HTTP/1.1", "Host: x", "Content-Length: 1000", f"X-Forwarded-For: {sender}"]
+    head += [f"X-Hub-Signature-256: {signature}"] if signature else []
+    writer.write("\r\n".join([*head, "", "{"]).encode())
+    try:
+        yield reader
+    finally:
+        writer.close()
+
+
+async def status_of(reader: asyncio.StreamReader) -> int:
+    return int((await asyncio.wait_for(reader.readline(), 5)).split()[1])
+
+
+@pytest.mark.parametrize("signature", ["", "sha256=", "sha1=" + "0" * 40, "sha256=" + "0" * 65])
+async def test_without_a_signature_no_body_is_waited_for(stage: Stage, signature: str) -> None:
+    async with begun(stage, signature=signature, sender="203.0.113.7") as reader:
+        assert await status_of(reader) == 403
+
+
+async def test_bodies_that_stay_away_keep_no_place_of_metas(database: Database, keyring: Keyring) -> None:
+    forged = "sha256=" + "0" * 64
+    async with AsyncExitStack() as stack:
+        stage = await stack.enter_async_context(
+            staged(
+                database,
+                keyring,
+                most_callbacks=1,
+                most_bodies_of_one_sender=2,
+                trusted_proxies=("127.0.0.0/8",),
+            )
+        )
+        for _ in range(2):
+            await stack.enter_async_context(begun(stage, signature=forged, sender="2001:db8::1"))
+        # Every address of one line is one sender; whom it shuts out is only itself.
+        async with begun(stage, signature=forged, sender="2001:db8::2") as reader:
+            assert await status_of(reader) == 503
+        answer = await take(stage, message(stage, "wamid.in1"), **{"X-Forwarded-For": "198.51.100.1"})
+        assert answer.status == 200
+        await stage.receiver.wait_for(1)
 
 
 async def test_while_secrets_rotate_either_may_sign(stage: Stage) -> None:

@@ -49,6 +49,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
                 allow_loopback=settings.development,
                 block_free_at_zero=settings.block_free_at_zero,
                 metrics_token=settings.metrics_token,
+                trusted_proxies=settings.trusted_proxies,
             ),
         )
 

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from time import perf_counter
 from typing import Final
 
 from partnerhub.gateway import callback, metrics
-from partnerhub.gateway.asgi import AnyReply, HeaderPairs, Reply, Request, Scope, Send
+from partnerhub.gateway.asgi import AnyReply, BodyTooLarge, HeaderPairs, Reply, Request, Scope, Send
 from partnerhub.gateway.context import Call, Context, GatewayConfig
 from partnerhub.gateway.dialects import Dialect, Refused, Style, blocked, invalid_key, render, unknown_object
 from partnerhub.gateway.groups import GroupBook
-from partnerhub.gateway.limits import Rate, Room
+from partnerhub.gateway.limits import Places, Rate, Room
 from partnerhub.gateway.table import CALLBACK_PATH, Endpoint, Node, find, is_graph_path
 from partnerhub.kit import logs
 from partnerhub.kit.crypto import Keyring
@@ -27,6 +27,7 @@ from partnerhub.kit.errors import HubError, Unavailable
 from partnerhub.kit.http import ExchangeError, HttpClient, Timeouts
 from partnerhub.kit.ids import uuid7
 from partnerhub.kit.pace import Receive
+from partnerhub.kit.peers import TrustedProxies, source_of
 from partnerhub.ledger.gate import Gate
 from partnerhub.messaging.services import (
     Callbacks,
@@ -71,6 +72,11 @@ class Gateway:
         self._journal = journal
         self._requests = Room(context.config.most_requests)
         self._callbacks = Room(context.config.most_callbacks)
+        # Bodies of callbacks that are still coming; what they say who sent them is not proved yet.
+        self._arriving = Places(
+            context.config.most_bodies_of_one_sender, most=context.config.most_callbacks * 4
+        )
+        self._proxies = TrustedProxies(context.config.trusted_proxies)
         self._draining = False
         self._idle = asyncio.Event()
 
@@ -126,34 +132,35 @@ class Gateway:
     # --- requests ----------------------------------------------------------------------------------------
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._proxies.apply(scope)
         request = Request(scope, receive, uuid7().hex, body_seconds=self._context.config.body_seconds)
         logs.request_id.set(request.id)
         if request.path == CALLBACK_PATH:
-            # Anybody may begin a body here, and it takes a place that Meta's callbacks need.
             request.body_seconds = self._context.config.callback_body_seconds
-            await self._counted(request, send, self._callbacks, "callback", self._answer_meta)
+            started = perf_counter()
+            handler, reply = await self._answer_meta(request)
+            await self._write(request, send, handler, reply, started)
         elif request.path in _LOOKS:
             await self._write(request, send, "look", await self._look(request), perf_counter())
         else:
-            await self._counted(request, send, self._requests, "", self._answer)
+            await self._counted(request, send)
 
-    async def _counted(
-        self,
-        request: Request,
-        send: Send,
-        room: Room,
-        name: str,
-        answer: Callable[[Request], Awaitable[tuple[str, AnyReply]]],
-    ) -> None:
+    async def _counted(self, request: Request, send: Send) -> None:
         """Answer within the limit of what may be under way."""
         started = perf_counter()
-        if not room.enter():
-            reply: AnyReply = self._render(request, Busy("Too many requests are under way."), None)
-            await self._write(request, send, name or "refused", reply, started)
-            return
         try:
-            handler, reply = await answer(request)
-            await self._write(request, send, handler, reply, started)
+            with self._place(self._requests):
+                handler, reply = await self._answer(request)
+                await self._write(request, send, handler, reply, started)
+        except Busy as error:
+            await self._write(request, send, "refused", self._render(request, error, None), started)
+
+    @contextmanager
+    def _place(self, room: Room) -> Iterator[None]:
+        if not room.enter():
+            raise Busy("Too many requests are under way.")
+        try:
+            yield
         finally:
             room.leave()
             if not room.used:
@@ -176,10 +183,26 @@ class Gateway:
             if request.method == "GET":
                 return "callback_verify", await callback.verify(self._context, request)
             if request.method == "POST":
-                return "callback", await callback.take(self._context, request)
+                return "callback", await self._take(request)
             raise MethodWrong(("GET", "POST"))  # noqa: TRY301 - rendered like every other refusal
         except Exception as error:  # noqa: BLE001 - the last line: whatever it is, Meta gets an answer
             return "callback", self._fail(request, error, None)
+
+    async def _take(self, request: Request) -> Reply:
+        """Take a callback. While its body comes, it holds one of its sender's places and none of Meta's."""
+        sender = source_of(request.ip)
+        try:
+            if not self._arriving.enter(sender):
+                raise Busy("Too many callbacks are under way.")
+            try:
+                body = await callback.read(self._context, request)
+            finally:
+                self._arriving.leave(sender)
+            with self._place(self._callbacks):
+                return await callback.take(self._context, body)
+        except (callback.SignatureWrong, BodyTooLarge, Unavailable) as error:
+            metrics.CALLBACKS_REFUSED.labels(error.code).inc()
+            raise
 
     async def _answer(self, request: Request) -> tuple[str, AnyReply]:
         match = find(request.method, request.path)

@@ -58,6 +58,12 @@ class Request:
         return headers.get(name, b"").decode("latin-1")
 
     @property
+    def ip(self) -> str:
+        """Where it comes from, as far as trusted proxies say; empty where nobody does."""
+        client = self.scope.get("client")
+        return client[0] if client else ""
+
+    @property
     def query_string(self) -> str:
         """The query as it came, without its question mark."""
         return bytes(self.scope["query_string"]).decode("latin-1")

@@ -9,11 +9,11 @@ from __future__ import annotations
 import hmac
 from typing import Final
 
-from partnerhub.gateway.asgi import BodyTooLarge, Reply, Request
+from partnerhub.gateway.asgi import Reply, Request
 from partnerhub.gateway.context import Context
-from partnerhub.gateway.metrics import CALLBACK_PARTS, CALLBACKS_REFUSED
-from partnerhub.kit.errors import Forbidden, Unavailable
-from partnerhub.meta.signatures import is_signed
+from partnerhub.gateway.metrics import CALLBACK_PARTS
+from partnerhub.kit.errors import Forbidden
+from partnerhub.meta.signatures import is_signature, is_signed
 
 # Meta sends 3 MB at most; the rest is for what we do not know of yet.
 MOST_CALLBACK_BYTES: Final = 4 * 1024 * 1024
@@ -43,17 +43,25 @@ async def verify(context: Context, request: Request) -> Reply:
     return Reply(200, challenge.encode(), _TEXT)
 
 
-async def take(context: Context, request: Request) -> Reply:
-    """Commit a callback and say so. Raises: SignatureWrong, BodyTooLarge, BodyTooSlow, Unavailable."""
-    try:
-        body = await request.body(MOST_CALLBACK_BYTES)
-        # While secrets rotate, any of them may have signed.
-        if not is_signed(body, request.header(b"x-hub-signature-256"), context.config.app_secrets):
-            raise SignatureWrong("The signature is missing or wrong.")  # noqa: TRY301 - counted below
-        taken = await context.callbacks.take(body)
-    except (SignatureWrong, BodyTooLarge, Unavailable) as error:
-        CALLBACKS_REFUSED.labels(error.code).inc()
-        raise
+async def read(context: Context, request: Request) -> bytes:
+    """Return the body of a callback that Meta signed; without a signature nothing is read.
+
+    Raises: SignatureWrong, BodyTooLarge, BodyTooSlow, ClientGone.
+    """
+    signature = request.header(b"x-hub-signature-256")
+    wrong = SignatureWrong("The signature is missing or wrong.")
+    if not is_signature(signature):
+        raise wrong
+    body = await request.body(MOST_CALLBACK_BYTES)
+    # While secrets rotate, any of them may have signed.
+    if not is_signed(body, signature, context.config.app_secrets):
+        raise wrong
+    return body
+
+
+async def take(context: Context, body: bytes) -> Reply:
+    """Commit a callback and say so. Raises: Unavailable."""
+    taken = await context.callbacks.take(body)
     CALLBACK_PARTS.labels("delivery").inc(taken.deliveries)
     CALLBACK_PARTS.labels("status").inc(taken.statuses)
     CALLBACK_PARTS.labels("stored").inc(taken.stored)

@@ -40,8 +40,10 @@ class GatewayConfig:
     allow_loopback: bool = False
     block_free_at_zero: bool = False
     metrics_token: str = field(default="", repr=False)
+    trusted_proxies: tuple[str, ...] = ()
     most_requests: int = 2_000
     most_callbacks: int = 500
+    most_bodies_of_one_sender: int = 100
     callback_body_seconds: float = 10.0
     body_seconds: float = 20.0
     meta_answer_seconds: float = 20.0

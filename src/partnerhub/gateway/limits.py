@@ -33,6 +33,30 @@ class Rate:
         return allowed
 
 
+class Places:
+    """Counts what is under way for each key, and in all, and says when it is enough."""
+
+    def __init__(self, most_each: int, most: int) -> None:
+        self._most_each = most_each
+        self._room = Room(most)
+        self._used: dict[str, int] = {}
+
+    def enter(self, key: str) -> bool:
+        """Take a place, or say that none is left; every place taken is given back by `leave`."""
+        used = self._used.get(key, 0)
+        if used >= self._most_each or not self._room.enter():
+            return False
+        self._used[key] = used + 1
+        return True
+
+    def leave(self, key: str) -> None:
+        """Give a place back."""
+        self._room.leave()
+        self._used[key] -= 1
+        if not self._used[key]:
+            del self._used[key]
+
+
 class Room:
     """Counts what is under way and says when it is enough."""
 

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Iterable
 
 _PREFIX = "sha256="
+_SHAPE = re.compile(_PREFIX + "[0-9a-f]{64}")
 
 
 def sign_callback(body: bytes, app_secret: str) -> str:
     """Return the value of `X-Hub-Signature-256` for these raw bytes."""
     return _PREFIX + hmac.digest(app_secret.encode(), body, "sha256").hex()
+
+
+def is_signature(header: str) -> bool:
+    """Say whether a value could be one of `X-Hub-Signature-256`, before there is a body to check it on."""
+    return _SHAPE.fullmatch(header) is not None
 
 
 def is_signed(body: bytes, header: str | None, app_secrets: Iterable[str]) -> bool:
