@@ -28,7 +28,12 @@ from hypothesis.stateful import (
 )
 from tests.factories import make_waba
 
-from partnerhub.channels.errors import ChannelTerminated, PermissionMissing, StageRefused
+from partnerhub.channels.errors import (
+    ChannelTerminated,
+    ChannelUnfinished,
+    PermissionMissing,
+    StageRefused,
+)
 from partnerhub.channels.life_cycle import NEXT_HUB_STATUSES, NEXT_STAGES, HubStatus, Stage
 from partnerhub.channels.queries import get_channel, list_keys
 from partnerhub.channels.schemas import Channel
@@ -47,6 +52,7 @@ from partnerhub.identity.schemas import SYSTEM
 from partnerhub.kit import clock
 from partnerhub.kit.database import Database, Unit
 
+REGISTERED = {Stage.RUNNING, Stage.LIVE}
 START = datetime(2026, 1, 10, tzinfo=UTC)
 EVENT_OF = {
     Stage.READY: "channel_ready",
@@ -136,6 +142,8 @@ class ChannelLife(RuleBasedStateMachine):
             self._expect()
         elif self.hub is HubStatus.TERMINATED:
             self._refused(ChannelTerminated, step)
+        elif granted and self.stage not in REGISTERED:
+            self._refused(ChannelUnfinished, step)
         else:
             self._step(step)
             self._permit(granted)
@@ -156,6 +164,9 @@ class ChannelLife(RuleBasedStateMachine):
             ends = self.run(all_of_them())
         if granted is not self.shared and self.hub is HubStatus.TERMINATED:
             assert all(isinstance(end, ChannelTerminated) for end in ends)
+            self._expect()
+        elif granted and not self.shared and self.stage not in REGISTERED:
+            assert all(isinstance(end, ChannelUnfinished) for end in ends)
             self._expect()
         else:
             assert ends == [None] * times
@@ -251,6 +262,7 @@ class ChannelLife(RuleBasedStateMachine):
         channel, keys = self._step(look)
         assert (channel.stage, channel.hub_status) == (self.stage, self.hub.value)
         assert (channel.permission == "shared", keys == 1) == (self.shared, self.has_key)
+        assert self.stage in REGISTERED or not self.shared
         assert channel.cancelled_at == self.cancelled_at
         assert (channel.terminated_at is not None) is (self.hub is HubStatus.TERMINATED)
         assert (channel.billing_started_at is not None) is (self.stage is Stage.LIVE)

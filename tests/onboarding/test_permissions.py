@@ -154,8 +154,8 @@ async def test_clients_add_numbers_only_where_partner_and_contract_let_them(data
         ("update partner set allow_client_to_add_phone_no = true", False),
         ("update partner set allow_client_to_add_phone_no = false", True),
         # What stopped half way may be brought to its end.
-        ("update channel set integration_state = 'created'", False),
-        ("update channel set integration_state = 'running', terminated_at = now()", False),
+        ("update channel set account_mode = 'sandbox'", False),
+        ("update channel set account_mode = 'live', terminated_at = now()", False),
         ("update channel set terminated_at = null", True),
         ("update partner set allow_client_to_add_phone_no = true", False),
         ("update client set max_channels = 1", True),

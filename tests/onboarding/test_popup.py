@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 from tests.channels.told import told_names
-from tests.factories import MadePartner, make_partner
+from tests.factories import MadePartner, MadeWaba, make_channel, make_partner
 from tests.hub_stage import HubStage, staged
 from tests.identity.people import PASSWORD
 from tests.ledger.stock import stock_prices
@@ -374,6 +374,83 @@ async def test_a_client_with_as_many_numbers_as_it_may_have_is_told_before_metas
     page = await popup.accept()
     assert page.headers["x-error-code"] == "client_may_not_add"
     assert "What Acme Chat may use" in (await popup.press("permissions")).words
+
+
+# --- a number that was left unfinished -------------------------------------------------------------------
+
+
+async def refuse(stage: HubStage, path: str, *, times: int = 1) -> None:
+    """Let Meta refuse the next calls of a path."""
+    fault = {"action": "error", "code": 131000, "path": path, "times": times}
+    await stage.meta.admin("POST", "/faults", fault)
+
+
+async def leave_unfinished(popup: Popup, partner: MadePartner, number: str = "+49 30 5552 0010") -> str:
+    """Sign up, connect a number whose registration Meta refuses, and lose the window; return the channel."""
+    await popup.open(partner)
+    page = await popup.sign_up()
+    if "Prices and terms" in page.words:
+        await popup.accept()
+    await refuse(popup.stage, "/*/register")
+    page = await popup.connect(number)
+    assert "Almost there" in page.words
+    (channel,) = await _channels(popup.stage)
+    return channel
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+@pytest.mark.parametrize("payment_model", ["partner_paid", "direct_paid"])
+async def test_whoever_lost_the_window_comes_back_to_the_registration_and_ends_it(
+    popup: Popup, entry: str, payment_model: str
+) -> None:
+    partner = await make_partner(popup.stage.database, payment_model=payment_model)
+    channel = await leave_unfinished(popup, partner)
+    async with popup.stage.browse() as other:
+        again = Popup(popup.stage, other)
+        await again.open(partner, entry, next="login")
+        page = await again.sign_in()
+        assert "Almost there" in page.words, page.words
+        assert channel in page.text
+        assert await permission_news(popup.stage, partner) == []
+        # What an old page of permissions would send changes nothing.
+        page = await again.decide([channel], [channel])
+        assert "Almost there" in page.words
+        page = await again.press("register")
+        if payment_model == "direct_paid":
+            page = await again.decide([channel], [channel])
+        assert "Your number is connected" in page.words
+        assert f"channels=[{channel}]" in await again.target()
+    assert await permission_news(popup.stage, partner) == ["channel_permission_granted"]
+    told = await told_names(popup.stage.database, partner.id)
+    assert told[-2:] == ["channel_live", "channel_permission_granted"]
+
+
+async def test_an_unfinished_number_beside_a_live_one_is_offered_and_never_shared(
+    popup: Popup, direct: MadePartner
+) -> None:
+    unfinished = await leave_unfinished(popup, direct)
+    async with popup.stage.database.system() as unit:
+        (waba,) = await unit.fetch_all(MadeWaba, "select id, partner_id, client_id, external_id from waba")
+    live = await make_channel(popup.stage.database, waba=waba, permission="missing")
+    await popup.open(direct, CLASSIC)
+    page = await popup.sign_in()
+    # The question is about the live number alone; a form that names the other one does not share it.
+    assert set(page.values(r'name="shown" value="([^"]*)"')) == {live.id}
+    page = await popup.decide([live.id, unfinished], [live.id, unfinished])
+    assert (await popup.target()).endswith(f"&channels=[{live.id}]")
+    await popup.open(direct)
+    page = await popup.sign_in()
+    assert "Finish the registration" in page.words
+    assert page.values(r'name="number" value="([^"]*)"') == [unfinished]
+    # Nor do the numbers that are shared already include it.
+    assert "May Acme Chat use your number?" in (await popup.press("register", number=unfinished)).words
+    await popup.decide([unfinished], [unfinished])
+    assert (await popup.target()).endswith(f"&channels=[{unfinished}]")
+    # A number that is none of the client's, or is finished, is not taken up.
+    for number in (live.id, "nobodysCH"):
+        await popup.open(direct)
+        await popup.sign_in()
+        assert "Connect your number" in (await popup.press("register", number=number)).words
 
 
 # --- parameters ------------------------------------------------------------------------------------------

@@ -49,8 +49,8 @@ from partnerhub.onboarding.services import Connector
 NEWS = {"channel_permission_granted": "shared", "channel_permission_revoked": "missing"}
 # Where a form may lead, whatever else happens.
 NEXT = {
-    Step.ACCOUNT: {Step.ACCOUNT, Step.PRICES, Step.CONNECT, Step.PERMISSION},
-    Step.PRICES: {Step.PRICES, Step.CONNECT, Step.PERMISSION},
+    Step.ACCOUNT: {Step.ACCOUNT, Step.PRICES, Step.CONNECT, Step.REGISTER, Step.PERMISSION},
+    Step.PRICES: {Step.PRICES, Step.CONNECT, Step.REGISTER, Step.PERMISSION},
     Step.CONNECT: {Step.CONNECT, Step.REGISTER, Step.PERMISSION, Step.DONE},
     Step.REGISTER: {Step.REGISTER, Step.CONNECT, Step.PERMISSION, Step.DONE},
     Step.PERMISSION: {Step.PERMISSION, Step.PRICES, Step.CONNECT, Step.DONE},
@@ -105,14 +105,27 @@ class PopupLife(RuleBasedStateMachine):
     def accept(self, is_current: bool, accepts: bool) -> None:
         self._send(self.made.accept(version=None if is_current else "", accepts=accepts))
 
-    @rule(is_good=st.booleans())
-    def connect(self, is_good: bool) -> None:
-        """Come back from Meta's window, with a number or with a code that is used up."""
-        self._send(self._complete(self.run(self._share()) if is_good else _USED_UP))
+    @rule(is_good=st.booleans(), is_refused=st.booleans())
+    def connect(self, is_good: bool, is_refused: bool) -> None:
+        """Come back from Meta's window, with a number or with a code that is used up.
+
+        Where it `is_refused`, Meta does not register the number, and it stays unfinished.
+        """
+        result = self.run(self._share()) if is_good else _USED_UP
+        if is_refused:
+            self.run(self.meta.admin("POST", "/faults", _REFUSAL))
+        self._send(self._complete(result))
+        self.run(self.meta.admin("DELETE", "/faults"))
 
     @rule()
     def take_up(self) -> None:
         self._send(self._complete(None))
+
+    @rule(data=st.data())
+    def finish(self, data: st.DataObject) -> None:
+        """Press the button beside a number, from whatever page of before."""
+        if self.permissions:
+            self._send(self._complete(None, data.draw(st.sampled_from(sorted(self.permissions)))))
 
     @rule()
     def connect_another(self) -> None:
@@ -157,6 +170,8 @@ class PopupLife(RuleBasedStateMachine):
     @invariant()
     def the_partner_was_told_what_changed(self) -> None:
         rows, news = self.run(self._look())
+        self.live = {row["id"] for row in rows if row["account_mode"] == "live"}
+        assert all(row["id"] in self.live for row in rows if row["permission"] == "shared")
         after = {row["id"]: row["permission"] for row in rows}
         changed = {
             channel_id: permission
@@ -180,6 +195,7 @@ class PopupLife(RuleBasedStateMachine):
         assert self.step is Step.DONE
         run: Run = self.run(self.made.now())
         assert set(run.channel_ids) == {one for one in run.channel_ids if self.permissions[one] == "shared"}
+        assert set(run.channel_ids) <= self.live
         assert all(self.permissions[one] == "missing" for one in run.revoked_ids)
 
     def _go_on(self) -> None:
@@ -191,12 +207,16 @@ class PopupLife(RuleBasedStateMachine):
                 self.accept(is_current=True, accepts=True)
             case Step.CONNECT:
                 if self.run(self._may_add()):
-                    self.connect(is_good=True)
+                    self.connect(is_good=True, is_refused=False)
                 else:
-                    # The page offers no window then: what is shared, or the permission to share it.
+                    # The page offers no window then: what is shared, the permission to share it, or the
+                    # end of what stopped.
                     self.take_known()
                     if self.step is Step.CONNECT:
                         self.choose()
+                    if self.step is Step.CONNECT:
+                        unfinished = sorted(self.permissions.keys() - self.live)
+                        self._send(self._complete(None, unfinished[0]))
             case Step.REGISTER:
                 self.take_up()
             case Step.PERMISSION:
@@ -220,7 +240,7 @@ class PopupLife(RuleBasedStateMachine):
     async def _look(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         async with self.database.system() as unit:
             rows = await unit.fetch_dicts(
-                "select id, permission from channel where partner_id = %s", (self.partner.id,)
+                "select id, permission, account_mode from channel where partner_id = %s", (self.partner.id,)
             )
             news = await unit.fetch_dicts(
                 "select name, body from event where partner_id = %s and name = any(%s)"
@@ -249,15 +269,20 @@ class PopupLife(RuleBasedStateMachine):
             phone_number_id=told["phone_number_id"],
         )
 
-    async def _complete(self, result: SignupResult | None) -> Run:
+    async def _complete(self, result: SignupResult | None, channel_id: str = "") -> Run:
         try:
             return await onboarding.complete_signup(
-                self.connector, run_id=self.made.id, browser_token=BROWSER, result=result
+                self.connector,
+                run_id=self.made.id,
+                browser_token=BROWSER,
+                result=result,
+                channel_id=channel_id,
             )
         except StepWrong:
             return await self.made.now()
 
 
+_REFUSAL = {"action": "error", "code": 131000, "path": "/*/register", "times": 1}
 _USED_UP = SignupResult(code="used-up", event="FINISH", waba_id="", phone_number_id="")
 
 

@@ -8,6 +8,7 @@ from partnerhub.kit.errors import Conflict, Forbidden, Invalid, NotFound, TooMan
 
 __all__ = [
     "ChannelTerminated",
+    "ChannelUnfinished",
     "ChannelUnknown",
     "ClientInvalid",
     "ClientUnknown",
@@ -78,6 +79,12 @@ class PermissionMissing(Forbidden):
     """The client has not granted the partner access to this channel, or has taken it back."""
 
     code = "permission_missing"
+
+
+class ChannelUnfinished(Conflict):
+    """The number is not registered at Meta yet, so there is nothing that the partner could use."""
+
+    code = "channel_unfinished"
 
 
 class TemplateInvalid(Invalid):

@@ -327,7 +327,10 @@ async def _make_business(
             await channels.advance_channel(
                 unit, partner_id=partner.id, channel_id=channel.id, to=stage, actor=_OPERATOR
             )
-        await channels.grant_permission(unit, partner_id=partner.id, channel_id=channel.id, actor=_OPERATOR)
+        if business.stage in {Stage.LIVE, Stage.RUNNING}:
+            await channels.grant_permission(
+                unit, partner_id=partner.id, channel_id=channel.id, actor=_OPERATOR
+            )
         await channels.write_templates(
             unit,
             partner_id=partner.id,

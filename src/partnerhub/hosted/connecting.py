@@ -57,10 +57,11 @@ class CancelledForm:
 
 
 @dataclass(frozen=True)
-class PinForm:
-    """The number's two-step verification PIN."""
+class RegisterForm:
+    """The number's two-step verification PIN, and which number where the run has none yet."""
 
     pin: str = ""
+    number: str = ""
 
 
 @post("/onboarding/run/{run_id:uuid}/signup", opt=PUBLIC, status_code=303)
@@ -84,11 +85,11 @@ async def complete(
 async def register(
     run_id: FromPath[UUID],
     visit: NamedDependency[Visit],
-    data: Annotated[PinForm, Body(media_type=FormBody)],
+    data: Annotated[RegisterForm, Body(media_type=FormBody)],
 ) -> Response[Any]:
     """Take up a registration that stopped, with the PIN where it was asked for."""
     digits = "".join(character for character in data.pin if character in "0123456789")
-    return await _carry_on(visit, run_id, pin=digits)
+    return await _carry_on(visit, run_id, channel_id=data.number, pin=digits)
 
 
 @post("/onboarding/run/{run_id:uuid}/cancelled", opt=PUBLIC, status_code=200)
@@ -142,7 +143,7 @@ async def connect_again(
 
 
 async def _carry_on(
-    visit: Visit, run_id: UUID, *, result: SignupResult | None = None, pin: str = ""
+    visit: Visit, run_id: UUID, *, result: SignupResult | None = None, channel_id: str = "", pin: str = ""
 ) -> Response[Any]:
     view = await open_run(visit, run_id)
     if isinstance(view, Response):
@@ -154,6 +155,7 @@ async def _carry_on(
             run_id=run_id,
             browser_token=visit.browser_token,
             result=result,
+            channel_id=channel_id,
             pin=pin,
             ip=visit.ip,
             user_agent=visit.user_agent,

@@ -44,27 +44,30 @@ async def list_known_numbers(unit: Unit, *, client_id: str, number: str = "") ->
     """Return the client's numbers that are not terminated, or only the one with these digits."""
     return await unit.fetch_all(
         KnownNumber,
-        "select id as channel_id, phone_number, phone_name, permission = 'shared' as is_shared,"
-        " integration_state = 'running' as is_running from channel "
+        "select id as channel_id, waba_id, phone_number, phone_name, permission = 'shared' as is_shared,"
+        " account_mode = 'live' as is_live from channel "
         "where client_id = %s and terminated_at is null and (%s = '' or phone_number = %s) "
         'order by lower(id) collate "C", id collate "C"',
         (client_id, number, number),
     )
 
 
-async def list_numbers_of_run(unit: Unit, *, run: Run) -> list[KnownNumber]:
-    """Return the numbers that a run is about: those it brought, else those that its link asks for."""
-    if not run.channel_ids:
-        return await list_known_numbers(unit, client_id=run.client_id or "", number=run.parameter("number"))
-    known = await list_known_numbers(unit, client_id=run.client_id or "")
-    return [number for number in known if number.channel_id in run.channel_ids]
+async def list_live_numbers(unit: Unit, *, run: Run) -> list[KnownNumber]:
+    """Return the live numbers that a run is about: those it brought, else those that its link asks for."""
+    number = "" if run.channel_ids else run.parameter("number")
+    known = await list_known_numbers(unit, client_id=run.client_id or "", number=number)
+    return [
+        number
+        for number in known
+        if number.is_live and (not run.channel_ids or number.channel_id in run.channel_ids)
+    ]
 
 
 async def list_sharable(unit: Unit, *, run: Run, partner: Partner, rules: Rules) -> list[Sharable]:
     """Return the numbers of the permission page, each with whether its permission is fixed."""
     return [
         Sharable(number, is_fixed=is_fixed(partner, number, rules))
-        for number in await list_numbers_of_run(unit, run=run)
+        for number in await list_live_numbers(unit, run=run)
     ]
 
 

@@ -36,4 +36,4 @@ def is_fixed(partner: Partner, number: KnownNumber, rules: Rules) -> bool:
 
 def has_choice(partner: Partner, known: Iterable[KnownNumber], rules: Rules) -> bool:
     """Say whether there is a number whose permission the client can give or take."""
-    return any(not is_fixed(partner, number, rules) for number in known)
+    return any(number.is_live and not is_fixed(partner, number, rules) for number in known)

@@ -94,13 +94,18 @@ class SignupResult:
 
 @dataclass(frozen=True)
 class KnownNumber:
-    """A number that the client already has, as the popup lists it."""
+    """A number that the client already has, as the popup lists it.
+
+    One that is not `is_live` was shared by Meta's window and its registration stopped: it can be brought to
+    its end, and until then nobody may use it.
+    """
 
     channel_id: str
+    waba_id: str
     phone_number: str
     phone_name: str
     is_shared: bool
-    is_running: bool
+    is_live: bool
 
 
 @dataclass(frozen=True)

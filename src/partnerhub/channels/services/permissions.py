@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from partnerhub.channels.errors import ChannelTerminated
-from partnerhub.channels.life_cycle import PartnerEvent
+from partnerhub.channels.errors import ChannelTerminated, ChannelUnfinished
+from partnerhub.channels.life_cycle import PartnerEvent, Stage
 from partnerhub.channels.queries import get_channel
 from partnerhub.channels.schemas import Channel, Permission
 from partnerhub.channels.services.events import tell_gateways, tell_of_channel
@@ -18,8 +18,9 @@ from partnerhub.kit.database import Unit
 async def grant_permission(unit: Unit, *, partner_id: str, channel_id: str, actor: Actor) -> Channel:
     """Let the partner mint keys and tell it (`channel_permission_granted`); granted already, do nothing.
 
-    Partner-Paid onboarding grants by itself; Direct-Paid clients are asked.
-    Raises: ChannelUnknown, ChannelTerminated.
+    Partner-Paid onboarding grants by itself; Direct-Paid clients are asked. A number that Meta has not
+    registered is shared with nobody: a key of it could not send.
+    Raises: ChannelUnknown, ChannelTerminated, ChannelUnfinished.
     """
     return await _set(unit, partner_id, channel_id, actor, to="shared")
 
@@ -41,6 +42,8 @@ async def _set(unit: Unit, partner_id: str, channel_id: str, actor: Actor, *, to
         return before
     if before.is_terminated:
         raise ChannelTerminated("The channel is terminated.")
+    if to == "shared" and before.stage not in {Stage.RUNNING, Stage.LIVE}:
+        raise ChannelUnfinished("The number is not registered yet.")
     await unit.execute(
         "update channel set permission = %s, modified_at = %s where id = %s", (to, clock.now(), channel_id)
     )

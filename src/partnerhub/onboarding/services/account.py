@@ -10,14 +10,13 @@ from partnerhub.identity.errors import EmailTaken
 from partnerhub.identity.passwords import STANDARD, Passwords
 from partnerhub.identity.schemas import Actor, ActorKind
 from partnerhub.identity.services import check_password, create_user, hit_limit
-from partnerhub.kit import clock
 from partnerhub.kit.database import Database, Unit
 from partnerhub.kit.errors import Invalid
 from partnerhub.onboarding import queries
 from partnerhub.onboarding.errors import AccountExists, StepWrong
 from partnerhub.onboarding.rules import NO_RULES, Rules
 from partnerhub.onboarding.schemas import Run, Step
-from partnerhub.onboarding.services.steps import step_after_account
+from partnerhub.onboarding.services.steps import move_to, place_after_account
 from partnerhub.partners import queries as partners
 
 _SIGN_UPS_AN_HOUR: Final = 60
@@ -147,10 +146,7 @@ async def _at_account(unit: Unit, run_id: UUID, browser_token: str) -> Run:
 
 async def _go_on(unit: Unit, run: Run, browser_token: str, client_id: str, rules: Rules) -> Run:
     partner = await partners.get_partner(unit, partner_id=run.partner_id)
-    step = await step_after_account(unit, run=run, partner=partner, client_id=client_id, rules=rules)
-    await unit.execute(
-        "update onboarding_run set client_id = %s, step = %s, error_code = null,"
-        " error_message = null, modified_at = %s where id = %s",
-        (client_id, step.value, clock.now(), run.id),
-    )
+    place = await place_after_account(unit, run=run, partner=partner, client_id=client_id, rules=rules)
+    await unit.execute("update onboarding_run set client_id = %s where id = %s", (client_id, run.id))
+    await move_to(unit, run_id=run.id, place=place)
     return await queries.get_run(unit, run_id=run.id, browser_token=browser_token)

@@ -40,7 +40,7 @@ from partnerhub.channels.services import (
 from partnerhub.identity.schemas import Actor, ActorKind
 from partnerhub.kit import clock, logs
 from partnerhub.kit.crypto import Keyring
-from partnerhub.kit.database import Database
+from partnerhub.kit.database import Database, Unit
 from partnerhub.kit.errors import HubError
 from partnerhub.meta import Account, MetaClient, MetaError, PhoneNumber
 from partnerhub.meta.time_zones import zone_of
@@ -56,7 +56,7 @@ from partnerhub.onboarding.errors import (
 )
 from partnerhub.onboarding.schemas import Run, SignupResult, Step
 from partnerhub.onboarding.services.credit import share_credit_line
-from partnerhub.onboarding.services.steps import check_may_add
+from partnerhub.onboarding.services.steps import Place, check_may_add, move_to
 from partnerhub.partners import queries as partners
 from partnerhub.partners.schemas import Partner
 
@@ -102,19 +102,23 @@ async def complete_signup(
     run_id: UUID,
     browser_token: str,
     result: SignupResult | None,
+    channel_id: str = "",
     pin: str = "",
     ip: str = "",
     user_agent: str = "",
 ) -> Run:
     """Bring the run from Embedded Signup's result to a running number; repeatable after any stop.
 
-    `result` is what the browser reported; None takes up a registration that stopped. `pin` is the number's
-    existing two-step PIN, where the client had to give it.
+    `result` is what the browser reported; None takes up a registration that stopped: the run's own, or that
+    of `channel_id`, a number which the client left unfinished earlier. `pin` is the number's existing
+    two-step PIN, where the client had to give it.
     Raises: RunUnknown, StepWrong, SignupIncomplete, SignupMismatch, NumberTaken, ClientMayNotAdd, PinNeeded,
     ConnectFailed. The run keeps the reason.
     """
     async with connector.db.system() as unit:
-        run = await queries.get_run(unit, run_id=run_id, browser_token=browser_token)
+        run = await queries.get_run(unit, run_id=run_id, browser_token=browser_token, for_update=True)
+        if run.step is Step.CONNECT and channel_id:
+            run = await _take_up(unit, run, channel_id)
         partner = await partners.get_partner(unit, partner_id=run.partner_id)
         client = (
             await channel_queries.get_client(unit, partner_id=run.partner_id, client_id=run.client_id)
@@ -148,6 +152,15 @@ async def complete_signup(
         raise
     async with connector.db.system() as unit:
         return await queries.get_run(unit, run_id=run_id, browser_token=browser_token)
+
+
+async def _take_up(unit: Unit, run: Run, channel_id: str) -> Run:
+    known = await queries.list_known_numbers(unit, client_id=run.client_id or "")
+    number = next((one for one in known if one.channel_id == channel_id and not one.is_live), None)
+    if number is None:
+        raise StepWrong("This number's registration is not waiting.")
+    await move_to(unit, run_id=run.id, place=Place(Step.REGISTER, number))
+    return replace(run, step=Step.REGISTER, waba_id=number.waba_id, channel_ids=[channel_id])
 
 
 async def note_cancelled(

@@ -11,13 +11,14 @@ from partnerhub.onboarding.entry import redirect_with
 from partnerhub.onboarding.errors import StepWrong
 from partnerhub.onboarding.rules import NO_RULES, Rules
 from partnerhub.onboarding.schemas import Run, Step
-from partnerhub.onboarding.services.steps import move_to, step_to_connect
+from partnerhub.onboarding.services.steps import Place, move_to, step_to_connect
 from partnerhub.partners import queries as partners
 
 
 async def choose_known_numbers(db: Database, *, run_id: UUID, browser_token: str) -> Run:
     """End the run with the numbers that the client already shares, without connecting a new one.
 
+    One whose registration is not finished is none of them.
     Raises: RunUnknown, StepWrong.
     """
     async with db.system() as unit:
@@ -27,7 +28,7 @@ async def choose_known_numbers(db: Database, *, run_id: UUID, browser_token: str
         known = await queries.list_known_numbers(
             unit, client_id=run.client_id, number=run.parameter("number")
         )
-        shared = [number.channel_id for number in known if number.is_shared]
+        shared = [number.channel_id for number in known if number.is_shared and number.is_live]
         if not shared:
             raise StepWrong("There is no shared number yet.")
         await unit.execute(
@@ -53,8 +54,7 @@ async def go_back_to_connect(
         if is_asking:
             partner = await partners.get_partner(unit, partner_id=run.partner_id)
             step = await step_to_connect(unit, partner=partner, client_id=run.client_id, rules=rules)
-        await unit.execute("update onboarding_run set channel_ids = '{}' where id = %s", (run.id,))
-        await move_to(unit, run_id=run.id, step=step)
+        await move_to(unit, run_id=run.id, place=Place(step))
         return await queries.get_run(unit, run_id=run_id, browser_token=browser_token)
 
 

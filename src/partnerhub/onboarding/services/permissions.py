@@ -12,7 +12,7 @@ from partnerhub.onboarding import queries
 from partnerhub.onboarding.errors import PermissionFixed, StepWrong
 from partnerhub.onboarding.rules import Rules, has_choice, is_fixed
 from partnerhub.onboarding.schemas import Run, Step
-from partnerhub.onboarding.services.steps import actor_of, move_to
+from partnerhub.onboarding.services.steps import Place, actor_of, move_to
 from partnerhub.partners import queries as partners
 
 
@@ -40,7 +40,7 @@ async def decide_permissions(
         partner = await partners.get_partner(unit, partner_id=run.partner_id)
         of_page = {
             number.channel_id: number
-            for number in await queries.list_numbers_of_run(unit, run=run)
+            for number in await queries.list_live_numbers(unit, run=run)
             if number.channel_id in shown
         }
         # Every row before the first change: a change ends with the audit log's lock, and whoever waits for
@@ -49,7 +49,7 @@ async def decide_permissions(
             await lock_channel(unit, partner_id=run.partner_id, channel_id=channel_id)
         of_page = {
             number.channel_id: number
-            for number in await queries.list_numbers_of_run(unit, run=run)
+            for number in await queries.list_live_numbers(unit, run=run)
             if number.channel_id in of_page
         }
         actor = await actor_of(unit, run, ip=ip, user_agent=user_agent)
@@ -83,7 +83,7 @@ async def choose_permissions(db: Database, *, run_id: UUID, browser_token: str, 
         if run.client_id is None or run.step not in {Step.PRICES, Step.CONNECT}:
             raise StepWrong("Permissions are decided at another step.")
         partner = await partners.get_partner(unit, partner_id=run.partner_id)
-        if not has_choice(partner, await queries.list_numbers_of_run(unit, run=run), rules):
+        if not has_choice(partner, await queries.list_live_numbers(unit, run=run), rules):
             raise StepWrong("There is nothing to decide.")
-        await move_to(unit, run_id=run.id, step=Step.PERMISSION)
+        await move_to(unit, run_id=run.id, place=Place(Step.PERMISSION))
         return await queries.get_run(unit, run_id=run_id, browser_token=browser_token)

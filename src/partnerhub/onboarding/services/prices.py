@@ -19,7 +19,7 @@ from partnerhub.onboarding.errors import (
 )
 from partnerhub.onboarding.rules import Rules
 from partnerhub.onboarding.schemas import Run, Step
-from partnerhub.onboarding.services.steps import actor_of, move_to
+from partnerhub.onboarding.services.steps import actor_of, move_to, place_at_connect
 from partnerhub.partners import queries as partners
 
 
@@ -77,7 +77,8 @@ async def accept_prices(
                 clock.now(),
             ),
         )
-        await move_to(unit, run_id=run.id, step=Step.CONNECT)
+        place = await place_at_connect(unit, run=run, client_id=run.client_id)
+        await move_to(unit, run_id=run.id, place=place)
         await record_change(
             unit,
             partner_id=run.partner_id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from uuid import UUID
 
 from partnerhub.channels import queries as channels
@@ -11,17 +12,39 @@ from partnerhub.kit.database import Unit
 from partnerhub.onboarding import queries
 from partnerhub.onboarding.errors import ClientMayNotAdd
 from partnerhub.onboarding.rules import Rules, has_choice
-from partnerhub.onboarding.schemas import Run, Step
+from partnerhub.onboarding.schemas import KnownNumber, Run, Step
 from partnerhub.partners.schemas import Partner
 
 
-async def step_after_account(unit: Unit, *, run: Run, partner: Partner, client_id: str, rules: Rules) -> Step:
+@dataclass(frozen=True)
+class Place:
+    """Where a run goes: a step and, for REGISTER, the number that is taken up there."""
+
+    step: Step
+    number: KnownNumber | None = None
+
+
+async def place_after_account(
+    unit: Unit, *, run: Run, partner: Partner, client_id: str, rules: Rules
+) -> Place:
     """Return where a client goes once it is known who it is."""
     if run.parameters.get("at_permissions"):
         known = await queries.list_known_numbers(unit, client_id=client_id, number=run.parameter("number"))
         if has_choice(partner, known, rules):
-            return Step.PERMISSION
-    return await step_to_connect(unit, partner=partner, client_id=client_id, rules=rules)
+            return Place(Step.PERMISSION)
+    step = await step_to_connect(unit, partner=partner, client_id=client_id, rules=rules)
+    return await place_at_connect(unit, run=run, client_id=client_id) if step is Step.CONNECT else Place(step)
+
+
+async def place_at_connect(unit: Unit, *, run: Run, client_id: str) -> Place:
+    """Return CONNECT, or REGISTER where all that the client has is one number whose registration stopped.
+
+    Beside another number it may have been left on purpose: the page offers to finish it.
+    """
+    known = await queries.list_known_numbers(unit, client_id=client_id, number=run.parameter("number"))
+    if len(known) == 1 and not known[0].is_live:
+        return Place(Step.REGISTER, known[0])
+    return Place(Step.CONNECT)
 
 
 async def step_to_connect(unit: Unit, *, partner: Partner, client_id: str, rules: Rules) -> Step:
@@ -41,7 +64,7 @@ async def check_may_add(unit: Unit, *, partner: Partner, client_id: str) -> None
     Raises: ClientMayNotAdd.
     """
     known = await queries.list_known_numbers(unit, client_id=client_id)
-    if not known or not all(number.is_running for number in known):
+    if not known or not all(number.is_live for number in known):
         return
     if not partner.allow_client_to_add_phone_no:
         raise ClientMayNotAdd(f"{partner.brand_name} does not let clients add numbers by themselves.")
@@ -50,12 +73,19 @@ async def check_may_add(unit: Unit, *, partner: Partner, client_id: str) -> None
         raise ClientMayNotAdd(f"The account may have {client.max_channels} numbers and has {len(known)}.")
 
 
-async def move_to(unit: Unit, *, run_id: UUID, step: Step) -> None:
+async def move_to(unit: Unit, *, run_id: UUID, place: Place) -> None:
     """Let the run stand at another step, without what stopped it before."""
+    number = place.number
     await unit.execute(
-        "update onboarding_run set step = %s, error_code = null, error_message = null, modified_at = %s"
-        " where id = %s",
-        (step.value, clock.now(), run_id),
+        "update onboarding_run set step = %s, waba_id = %s, channel_ids = %s, error_code = null,"
+        " error_message = null, modified_at = %s where id = %s",
+        (
+            place.step.value,
+            number.waba_id if number else None,
+            [number.channel_id] if number else [],
+            clock.now(),
+            run_id,
+        ),
     )
 
 
