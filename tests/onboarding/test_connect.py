@@ -17,6 +17,7 @@ from tests.simulator import harness
 from tests.simulator.harness import Meta
 
 from partnerhub.identity.schemas import SYSTEM
+from partnerhub.kit import clock
 from partnerhub.kit.crypto import Keyring
 from partnerhub.kit.database import Database
 from partnerhub.kit.errors import HubError
@@ -24,9 +25,9 @@ from partnerhub.kit.http import AddressPolicy, HttpClient
 from partnerhub.onboarding import queries
 from partnerhub.onboarding import services as onboarding
 from partnerhub.onboarding.entry import Entry
-from partnerhub.onboarding.errors import ConnectFailed, NumberTaken
+from partnerhub.onboarding.errors import ConnectFailed, NumberTaken, PinNeeded, StillWorking
 from partnerhub.onboarding.schemas import Run, SignupResult, Step
-from partnerhub.onboarding.services import Connector
+from partnerhub.onboarding.services import Connector, claims
 from partnerhub.partners.schemas import SettingsChange
 from partnerhub.partners.services import update_settings
 
@@ -88,8 +89,10 @@ async def shared(simulator: Meta, phone: str, **more: Any) -> SignupResult:
     )
 
 
-async def connect(connector: Connector, run_id: UUID, result: SignupResult | None) -> Run:
-    return await onboarding.complete_signup(connector, run_id=run_id, browser_token="b" * 43, result=result)
+async def connect(connector: Connector, run_id: UUID, result: SignupResult | None, pin: str = "") -> Run:
+    return await onboarding.complete_signup(
+        connector, run_id=run_id, browser_token="b" * 43, result=result, pin=pin
+    )
 
 
 async def stored(database: Database, run_id: UUID) -> Run:
@@ -276,6 +279,114 @@ async def test_a_line_that_could_not_be_shared_stops_the_registration_until_it_i
     assert (again.step, again.error_code) == (Step.DONE, None)
     assert (await funding(simulator, result))["primary_funding_id"]
     assert await credit_calls(simulator) == (1 if action == "reset_after" else 2)
+
+
+async def pins(connector: Connector, simulator: Meta, result: SignupResult) -> tuple[str | None, str | None]:
+    """Return a number's PIN as Meta has it and as we keep it."""
+    async with connector.db.system() as unit:
+        (row,) = await unit.fetch_dicts("select id, pin_sealed from channel")
+    sealed, place = row["pin_sealed"], connector.place_of_pin(row["id"])
+    kept = connector.keyring.open(bytes(sealed), place=place).decode() if sealed else None
+    return (await simulator.admin("GET", f"/numbers/{result.phone_number_id}"))["pin"], kept
+
+
+async def fault(simulator: Meta, action: str, path: str = "/*/register", **more: Any) -> None:
+    """Let something go wrong with the next call of a path."""
+    await simulator.admin("POST", "/faults", {"action": action, "path": path, "times": 1, **more})
+
+
+async def test_a_pin_that_may_be_the_numbers_is_not_given_up_for_a_typed_one(
+    connector: Connector, simulator: Meta
+) -> None:
+    run = await open_run(connector.db, email="ann@acme.example")
+    result = await shared(simulator, "+49 30 901820")
+    await fault(simulator, "reset_after")
+    with pytest.raises(ConnectFailed):
+        await connect(connector, run.id, result)
+    at_meta, kept = await pins(connector, simulator, result)
+    assert at_meta == kept is not None
+    after = await connect(connector, run.id, None, "123456")
+    assert (after.step, await pins(connector, simulator, result)) == (Step.DONE, (kept, kept))
+
+
+async def test_a_typed_pin_is_kept_once_meta_took_it(connector: Connector, simulator: Meta) -> None:
+    run = await open_run(connector.db, email="ann@acme.example")
+    result = await shared(simulator, "+49 30 901820")
+    path = f"/numbers/{result.phone_number_id}"
+    await simulator.admin("PATCH", path, {"pin": "246810"})
+    async with simulator.standing_still():
+        for pin, is_told in (("", False), ("111111", True)):
+            with pytest.raises(PinNeeded) as asked:
+                await connect(connector, run.id, result if not pin else None, pin)
+            assert bool(asked.value.fields) is is_told
+            assert await pins(connector, simulator, result) == ("246810", None)
+            await simulator.admin("POST", "/clock", {"advance_seconds": 120})
+        await fault(simulator, "reset_after")
+        with pytest.raises(ConnectFailed):
+            await connect(connector, run.id, None, "246810")
+        assert await pins(connector, simulator, result) == ("246810", None)
+        await connect(connector, run.id, None, "246810")
+    assert await pins(connector, simulator, result) == ("246810", "246810")
+
+
+@pytest.mark.parametrize("runs", [1, 2])
+async def test_registering_twice_at_once_leaves_one_pin(
+    connector: Connector, simulator: Meta, runs: int
+) -> None:
+    db, partner = connector.db, await factories.make_partner(connector.db)
+    run = await open_run(db, email="client-0@acme.example", partner=partner)
+    result = await shared(simulator, "+49 30 901820")
+    await fault(simulator, "error", "/*/subscribed_apps", code=131000)
+    with pytest.raises(ConnectFailed):
+        await connect(connector, run.id, result)
+    ids = [run.id, run.id]
+    if runs == 2:
+        async with db.system() as unit:
+            started = await onboarding.start_run(
+                unit, partner_id=partner.id, entry=Entry(), browser_token="b" * 43
+            )
+        other = await onboarding.sign_in_client(
+            db,
+            run_id=started.run_id,
+            browser_token="b" * 43,
+            email="client-0@acme.example",
+            password=PASSWORD,
+            ip="192.0.2.1",
+            user_agent="test",
+            passwords=CHEAP,
+        )
+        assert (other.step, other.channel_ids) == (
+            Step.REGISTER,
+            (await stored(db, run.id)).channel_ids,
+        )
+        ids[1] = other.id
+    await fault(simulator, "latency", seconds=0.5)
+    ends = await asyncio.gather(
+        *(connect(connector, one, None) for one in (*ids, *ids)), return_exceptions=True
+    )
+    assert sorted(type(end).__name__ for end in ends) == ["Run", *["StillWorking"] * 3]
+    at_meta, kept = await pins(connector, simulator, result)
+    assert at_meta == kept is not None
+    assert len(await simulator.admin("GET", "/calls?path=/register")) == 1
+    # Nothing went wrong for those that were not let in, and what they are about can be ended by them, too.
+    for one in ids:
+        assert (await stored(db, one)).error_code is None
+        assert (await connect(connector, one, None)).step is Step.DONE
+    assert await pins(connector, simulator, result) == (kept, kept)
+
+
+async def test_a_claim_of_a_killed_process_ends_by_time(connector: Connector, simulator: Meta) -> None:
+    run = await open_run(connector.db, email="ann@acme.example")
+    result = await shared(simulator, "+49 30 901820")
+    async with connector.db.system() as unit:
+        await claims.hold(unit, name=claims.run_claim(run.id), partner_id=run.partner_id, holder=UUID(int=1))
+    with pytest.raises(StillWorking):
+        await connect(connector, run.id, result)
+    with clock.moved_by(claims.CLAIM_LIFETIME):
+        result = await shared(simulator, "+49 30 901821")
+        assert (await connect(connector, run.id, result)).step is Step.DONE
+    async with connector.db.system() as unit:
+        assert await unit.fetch_value("select count(*) from onboarding_claim") == 0
 
 
 async def test_a_number_of_another_partners_client_stays_theirs(

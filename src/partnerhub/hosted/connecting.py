@@ -160,8 +160,9 @@ async def _carry_on(
             ip=visit.ip,
             user_agent=visit.user_agent,
         )
-    except PinNeeded:
-        return to_run(run_id, "?pin=refused" if pin else "")
+    except PinNeeded as error:
+        # Without fields it was our own PIN that Meta did not take.
+        return to_run(run_id, "?pin=refused" if error.fields else "")
     except HubError:
         pass
     return to_run(run_id)

@@ -91,6 +91,12 @@ class StepWrong(Conflict):
     code = "onboarding_step"
 
 
+class StillWorking(Conflict):
+    """Another request is at work on this run or registers this number; look again in a moment."""
+
+    code = "onboarding_working"
+
+
 class AccountExists(Conflict):
     """The e-mail has an account; the person signs in instead."""
 

@@ -187,6 +187,14 @@ async def update_channel(unit: Unit, *, partner_id: str, channel_id: str, facts:
     return channel
 
 
+async def forget_pin(unit: Unit, *, partner_id: str, channel_id: str) -> None:
+    """Drop the PIN that is kept of a number, once Meta said that it is another. Raises: ChannelUnknown."""
+    await lock_channel(unit, partner_id=partner_id, channel_id=channel_id)
+    await unit.execute(
+        "update channel set pin_sealed = null, modified_at = %s where id = %s", (clock.now(), channel_id)
+    )
+
+
 async def lock_channel(
     unit: Unit, *, partner_id: str, channel_id: str, client_id: str | None = None
 ) -> Channel:

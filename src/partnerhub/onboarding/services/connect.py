@@ -33,6 +33,7 @@ from partnerhub.channels.services import (
     advance_channel,
     create_channel,
     create_waba,
+    forget_pin,
     grant_permission,
     note_error,
     update_channel,
@@ -42,6 +43,7 @@ from partnerhub.kit import clock, logs
 from partnerhub.kit.crypto import Keyring
 from partnerhub.kit.database import Database, Unit
 from partnerhub.kit.errors import HubError
+from partnerhub.kit.ids import uuid7
 from partnerhub.meta import Account, MetaClient, MetaError, PhoneNumber
 from partnerhub.meta.time_zones import zone_of
 from partnerhub.onboarding import queries
@@ -53,8 +55,10 @@ from partnerhub.onboarding.errors import (
     SignupIncomplete,
     SignupMismatch,
     StepWrong,
+    StillWorking,
 )
 from partnerhub.onboarding.schemas import Run, SignupResult, Step
+from partnerhub.onboarding.services.claims import channel_claim, hold, let_go, run_claim
 from partnerhub.onboarding.services.credit import share_credit_line
 from partnerhub.onboarding.services.steps import Place, check_may_add, move_to
 from partnerhub.partners import queries as partners
@@ -96,6 +100,25 @@ class _Shared:
     is_coexistence: bool
 
 
+@dataclass(frozen=True)
+class _Attempt:
+    """One request that works on a run: for whom, with which PIN, and what its claims are known by."""
+
+    run_id: UUID
+    partner: Partner
+    actor: Actor
+    pin: str
+    holder: UUID
+
+
+@dataclass(frozen=True)
+class _Pin:
+    """A PIN that is sent to Meta, and whether it is ours, kept from before the call."""
+
+    pin: str
+    is_kept: bool
+
+
 async def complete_signup(
     connector: Connector,
     *,
@@ -112,8 +135,8 @@ async def complete_signup(
     `result` is what the browser reported; None takes up a registration that stopped: the run's own, or that
     of `channel_id`, a number which the client left unfinished earlier. `pin` is the number's existing
     two-step PIN, where the client had to give it.
-    Raises: RunUnknown, StepWrong, SignupIncomplete, SignupMismatch, NumberTaken, ClientMayNotAdd, PinNeeded,
-    ConnectFailed. The run keeps the reason.
+    Raises: RunUnknown, StepWrong, StillWorking while another request is at it, SignupIncomplete,
+    SignupMismatch, NumberTaken, ClientMayNotAdd, PinNeeded, ConnectFailed. The run keeps the reason.
     """
     async with connector.db.system() as unit:
         run = await queries.get_run(unit, run_id=run_id, browser_token=browser_token, for_update=True)
@@ -125,10 +148,16 @@ async def complete_signup(
             if run.client_id
             else None
         )
-    if run.step in {Step.PERMISSION, Step.DONE}:
-        return run
-    if client is None or run.step not in {Step.CONNECT, Step.REGISTER}:
-        raise StepWrong("Another step comes first.")
+        if run.step in {Step.PERMISSION, Step.DONE}:
+            return run
+        if client is None or run.step not in {Step.CONNECT, Step.REGISTER}:
+            raise StepWrong("Another step comes first.")
+        holder = uuid7()
+        await hold(unit, name=run_claim(run.id), partner_id=run.partner_id, holder=holder)
+        # What stopped an earlier attempt is over.
+        await unit.execute(
+            "update onboarding_run set error_code = null, error_message = null where id = %s", (run.id,)
+        )
     actor = Actor(
         kind=ActorKind.CLIENT,
         id=client.user_id or client.id,
@@ -136,13 +165,17 @@ async def complete_signup(
         ip=ip,
         user_agent=user_agent,
     )
+    attempt = _Attempt(run_id=run.id, partner=partner, actor=actor, pin=pin, holder=holder)
     try:
         if run.step is Step.CONNECT:
             if result is None or not result.code:
                 raise SignupIncomplete("Meta's window ended without a result. Open it again.")
             shared = await _exchange(connector, result)
-            run = await _store(connector, run, partner, shared, actor)
-        await _register(connector, run, partner, actor, pin=pin)
+            run = await _store(connector, run, attempt, shared)
+        await _register(connector, run, attempt)
+    except StillWorking:
+        # Nothing went wrong: the other request says how it ends.
+        raise
     except MetaError as error:
         failed = _as_failure(error)
         await _remember(connector, run, failed)
@@ -150,6 +183,8 @@ async def complete_signup(
     except HubError as error:
         await _remember(connector, run, error)
         raise
+    finally:
+        await let_go(connector.db, holder=holder)
     async with connector.db.system() as unit:
         return await queries.get_run(unit, run_id=run_id, browser_token=browser_token)
 
@@ -214,8 +249,8 @@ async def _exchange(connector: Connector, result: SignupResult) -> _Shared:
     )
 
 
-async def _store(connector: Connector, run: Run, partner: Partner, shared: _Shared, actor: Actor) -> Run:
-    account, number = shared.account, shared.number
+async def _store(connector: Connector, run: Run, attempt: _Attempt, shared: _Shared) -> Run:
+    account, number, actor = shared.account, shared.number, attempt.actor
     digits = re.sub(r"[^0-9]", "", number.display_phone_number or "")
     if run.client_id is None or not digits:
         raise SignupIncomplete("Meta did not say which phone number was shared.")
@@ -224,9 +259,10 @@ async def _store(connector: Connector, run: Run, partner: Partner, shared: _Shar
         step = await unit.fetch_value("select step from onboarding_run where id = %s for update", (run.id,))
         if step != Step.CONNECT.value:
             raise StepWrong("Another request has finished this step meanwhile.")
+        await hold(unit, name=run_claim(run.id), partner_id=run.partner_id, holder=attempt.holder)
         known = await unit.fetch_value("select client_id from channel where external_id = %s", (number.id,))
         if known is None:
-            await check_may_add(unit, partner=partner, client_id=run.client_id)
+            await check_may_add(unit, partner=attempt.partner, client_id=run.client_id)
         try:
             waba = await create_waba(
                 unit,
@@ -270,9 +306,9 @@ async def _store(connector: Connector, run: Run, partner: Partner, shared: _Shar
     return replace(run, step=Step.REGISTER, waba_id=waba.id, channel_ids=[channel.id])
 
 
-async def _register(connector: Connector, run: Run, partner: Partner, actor: Actor, *, pin: str) -> None:
-    meta = connector.meta
-    channel, token, kept_pin = await _read_channel(connector, run)
+async def _register(connector: Connector, run: Run, attempt: _Attempt) -> None:
+    meta, partner, actor = connector.meta, attempt.partner, attempt.actor
+    channel, token = await _claim_channel(connector, run, attempt.holder)
     await meta.accounts.subscribe_app(channel.waba.external_id, token=token)
     await share_credit_line(
         connector.db,
@@ -291,19 +327,22 @@ async def _register(connector: Connector, run: Run, partner: Partner, actor: Act
         region, is_new = channel.data_localization_region, channel.stage not in {Stage.RUNNING, Stage.LIVE}
         if region is None and is_new:
             region = partner.data_localization_region
-        chosen = pin or kept_pin or f"{secrets.randbelow(1_000_000):06d}"
-        # Kept before the call: a PIN that Meta took and we forgot would lock the number's owner out.
-        sealed = connector.keyring.seal(chosen.encode(), place=connector.place_of_pin(channel.id))
-        await _write_facts(connector, channel, NumberFacts(pin_sealed=sealed))
-        await meta.numbers.register(
-            channel.external_id,
-            token=token,
-            pin=chosen,
-            data_localization_region=None if region in {None, _META_DEFAULT_REGION} else region,
-        )
-        await _write_facts(
-            connector, channel, NumberFacts(data_localization_region=region, meta_status="CONNECTED")
-        )
+        chosen = await _choose_pin(connector, channel, attempt)
+        try:
+            await meta.numbers.register(
+                channel.external_id,
+                token=token,
+                pin=chosen.pin,
+                data_localization_region=None if region in {None, _META_DEFAULT_REGION} else region,
+            )
+        except MetaError as error:
+            if error.upstream_code != _PIN_MISMATCH:
+                raise
+            raise await _pin_needed(connector, channel, chosen) from error
+        facts = NumberFacts(data_localization_region=region, meta_status="CONNECTED")
+        if not chosen.is_kept:
+            facts = replace(facts, pin_sealed=_seal(connector, channel, chosen.pin))
+        await _write_facts(connector, channel, facts)
     await _advance(connector, channel, Stage.RUNNING, actor)
     number = await meta.numbers.get(channel.external_id, token=token)
     async with connector.db.system() as unit:
@@ -348,29 +387,58 @@ async def _advance(connector: Connector, channel: Channel, stage: Stage, actor: 
             )
 
 
-async def _read_channel(connector: Connector, run: Run) -> tuple[Channel, str, str]:
-    """Return the run's channel, the account's token and the PIN that an earlier attempt chose."""
+async def _claim_channel(connector: Connector, run: Run, holder: UUID) -> tuple[Channel, str]:
+    """Return the run's channel and the account's token; no other run registers this number meanwhile."""
     async with connector.db.system() as unit:
         channel = await channel_queries.get_channel(
             unit, partner_id=run.partner_id, channel_id=run.channel_ids[0]
         )
-        row = (
-            await unit.fetch_dicts(
-                "select w.access_sealed, c.pin_sealed from channel c join waba w on w.id = c.waba_id"
-                " where c.id = %s",
-                (channel.id,),
-            )
-        )[0]
-    token = open_access(connector.keyring, waba_id=channel.waba_id, access_sealed=row["access_sealed"])
+        await hold(unit, name=channel_claim(channel.id), partner_id=run.partner_id, holder=holder)
+        sealed = await unit.fetch_value("select access_sealed from waba where id = %s", (channel.waba_id,))
+    token = open_access(connector.keyring, waba_id=channel.waba_id, access_sealed=sealed)
     if token is None:
         raise SignupMismatch("The access to the account is gone. Open Meta's window again.")
-    sealed = row["pin_sealed"]
-    pin = (
-        connector.keyring.open(bytes(sealed), place=connector.place_of_pin(channel.id)).decode()
-        if sealed
-        else ""
-    )
-    return channel, token, pin
+    return channel, token
+
+
+async def _choose_pin(connector: Connector, channel: Channel, attempt: _Attempt) -> _Pin:
+    """Return the PIN to register with: one that an earlier attempt sent, else the client's, else a new one.
+
+    What an earlier attempt sent may be the number's by now, whether or not its answer came back. A new one is
+    kept before the call: a PIN that Meta took and we forgot would lock the number's owner out. The client
+    knows its own, so that one is kept only once Meta took it.
+    """
+    async with connector.db.system() as unit:
+        for name in (run_claim(attempt.run_id), channel_claim(channel.id)):
+            # The claims outlast the call to come, and whoever lost them in a slow one before stops here.
+            await hold(unit, name=name, partner_id=channel.partner_id, holder=attempt.holder)
+        sealed = await unit.fetch_value("select pin_sealed from channel where id = %s", (channel.id,))
+        if sealed:
+            kept = connector.keyring.open(bytes(sealed), place=connector.place_of_pin(channel.id))
+            return _Pin(kept.decode(), is_kept=True)
+        if attempt.pin:
+            return _Pin(attempt.pin, is_kept=False)
+        pin = f"{secrets.randbelow(1_000_000):06d}"
+        await update_channel(
+            unit,
+            partner_id=channel.partner_id,
+            channel_id=channel.id,
+            facts=NumberFacts(pin_sealed=_seal(connector, channel, pin)),
+        )
+    return _Pin(pin, is_kept=True)
+
+
+async def _pin_needed(connector: Connector, channel: Channel, refused: _Pin) -> PinNeeded:
+    """Return that the client is asked; a PIN that Meta says is not the number's is kept no longer."""
+    if refused.is_kept:
+        async with connector.db.system() as unit:
+            await forget_pin(unit, partner_id=channel.partner_id, channel_id=channel.id)
+    reason = "The number has a two-step verification PIN. Enter it to go on."
+    return PinNeeded(reason, fields={} if refused.is_kept else {"pin": reason})
+
+
+def _seal(connector: Connector, channel: Channel, pin: str) -> bytes:
+    return connector.keyring.seal(pin.encode(), place=connector.place_of_pin(channel.id))
 
 
 async def _remember(connector: Connector, run: Run, error: HubError) -> None:
@@ -390,8 +458,6 @@ async def _remember(connector: Connector, run: Run, error: HubError) -> None:
 
 
 def _as_failure(error: MetaError) -> HubError:
-    if error.upstream_code == _PIN_MISMATCH:
-        return PinNeeded("The number has a two-step verification PIN. Enter it to go on.")
     said = error.user_message or error.details or error.message
     return ConnectFailed(
         f"Meta did not carry out a step: {said}",

@@ -48,9 +48,11 @@ async def limit_starts(unit: Unit, *, partner_id: str, ip: str) -> None:
 async def tidy_runs(database: Database) -> int:
     """Delete runs that nobody finished a week after their end, others after 90 days; return how many.
 
-    The worker runs it every day as `onboarding.tidy_runs`.
+    Claims of processes that were killed go, too. The worker runs it every day as `onboarding.tidy_runs`.
     """
     now = clock.now()
+    async with database.system() as unit:
+        await unit.execute("delete from onboarding_claim where ends_at < %s", (now,))
     dropped = 0
     while True:
         async with database.system() as unit:

@@ -21,6 +21,18 @@ create index onboarding_run_partner on onboarding_run (partner_id, created_at de
 create index onboarding_run_age on onboarding_run (expires_at);
 call protect('onboarding_run', 'select, insert, update', 'select, insert, update, delete', 'client_id');
 
+-- Which request works on a run or registers a number at this moment; a claim whose time is over is nobody's.
+create table onboarding_claim (
+  name       text primary key,
+  partner_id text not null references partner,
+  holder     uuid not null,
+  ends_at    timestamptz not null
+);
+create index onboarding_claim_partner on onboarding_claim (partner_id);
+create index onboarding_claim_holder on onboarding_claim (holder);
+create index onboarding_claim_end on onboarding_claim (ends_at);
+call protect('onboarding_claim', '', 'select, insert, update, delete');
+
 -- Signatures of links (IO Signature) that were opened: each belongs to one browser and its run. Kept for as long
 -- as a run may take; by then the signature itself is too old.
 create table io_use (
