@@ -329,6 +329,42 @@ async def test_a_typed_pin_is_kept_once_meta_took_it(connector: Connector, simul
     assert await pins(connector, simulator, result) == ("246810", "246810")
 
 
+async def test_two_runs_of_a_new_client_at_once_bring_one_number_where_it_may_not_add(
+    connector: Connector, simulator: Meta
+) -> None:
+    db, partner = connector.db, await factories.make_partner(connector.db)
+    async with db.system() as unit:
+        await unit.execute("update partner set allow_client_to_add_phone_no = false")
+    runs = [await open_run(db, email="client-0@acme.example", partner=partner)]
+    runs.append(await come_again(db, partner, "client-0@acme.example"))
+    results = [await shared(simulator, f"+49 30 90183{index}") for index in range(2)]
+    ends = await asyncio.gather(
+        *(connect(connector, run.id, result) for run, result in zip(runs, results, strict=True)),
+        return_exceptions=True,
+    )
+    assert sorted(type(end).__name__ for end in ends) == ["ClientMayNotAdd", "Run"]
+    async with db.system() as unit:
+        assert await unit.fetch_value("select count(*) from channel") == 1
+
+
+async def come_again(db: Database, partner: MadePartner, email: str) -> Run:
+    """Open the link once more and sign in."""
+    async with db.system() as unit:
+        started = await onboarding.start_run(
+            unit, partner_id=partner.id, entry=Entry(), browser_token="b" * 43
+        )
+    return await onboarding.sign_in_client(
+        db,
+        run_id=started.run_id,
+        browser_token="b" * 43,
+        email=email,
+        password=PASSWORD,
+        ip="192.0.2.1",
+        user_agent="test",
+        passwords=CHEAP,
+    )
+
+
 @pytest.mark.parametrize("runs", [1, 2])
 async def test_registering_twice_at_once_leaves_one_pin(
     connector: Connector, simulator: Meta, runs: int
@@ -341,20 +377,7 @@ async def test_registering_twice_at_once_leaves_one_pin(
         await connect(connector, run.id, result)
     ids = [run.id, run.id]
     if runs == 2:
-        async with db.system() as unit:
-            started = await onboarding.start_run(
-                unit, partner_id=partner.id, entry=Entry(), browser_token="b" * 43
-            )
-        other = await onboarding.sign_in_client(
-            db,
-            run_id=started.run_id,
-            browser_token="b" * 43,
-            email="client-0@acme.example",
-            password=PASSWORD,
-            ip="192.0.2.1",
-            user_agent="test",
-            passwords=CHEAP,
-        )
+        other = await come_again(db, partner, "client-0@acme.example")
         assert (other.step, other.channel_ids) == (
             Step.REGISTER,
             (await stored(db, run.id)).channel_ids,

@@ -453,6 +453,22 @@ async def test_an_unfinished_number_beside_a_live_one_is_offered_and_never_share
         assert "Connect your number" in (await popup.press("register", number=number)).words
 
 
+async def test_an_unfinished_number_does_not_open_the_way_for_others(popup: Popup) -> None:
+    partner = await make_partner(popup.stage.database, brand_name="Acme Chat")
+    await set_partner(popup.stage, "allow_client_to_add_phone_no", False)
+    unfinished = await leave_unfinished(popup, partner)
+    page = await popup.press("again")
+    assert (page.status, page.headers["x-error-code"]) == (403, "client_may_not_add")
+    assert "Continue with Facebook" not in page.words
+    assert (await popup.connect("+49 30 5552 0011")).status == 403
+    assert await _channels(popup.stage) == [unfinished]
+    # The page leads on to the one number there is.
+    popup.here = await popup.browser.get(popup.run)
+    page = await popup.press("register", number=unfinished)
+    assert "Your number is connected" in page.words
+    assert (await popup.target()).endswith(f"&channels=[{unfinished}]")
+
+
 # --- parameters ------------------------------------------------------------------------------------------
 
 

@@ -260,6 +260,8 @@ async def _store(connector: Connector, run: Run, attempt: _Attempt, shared: _Sha
         if step != Step.CONNECT.value:
             raise StepWrong("Another request has finished this step meanwhile.")
         await hold(unit, name=run_claim(run.id), partner_id=run.partner_id, holder=attempt.holder)
+        # Two runs of one client, one after the other: the second must see the first one's number.
+        await unit.lock(f"channels of {run.client_id}")
         known = await unit.fetch_value("select client_id from channel where external_id = %s", (number.id,))
         if known is None:
             await check_may_add(unit, partner=attempt.partner, client_id=run.client_id)

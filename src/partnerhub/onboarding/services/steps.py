@@ -60,13 +60,12 @@ async def step_to_connect(unit: Unit, *, partner: Partner, client_id: str, rules
 async def check_may_add(unit: Unit, *, partner: Partner, client_id: str) -> None:
     """Let a client go to Meta's window for a further number.
 
-    The first number may always come, and one whose registration stopped may be brought to its end.
+    The first number may always come. One whose registration stopped counts: it is brought to its end, which
+    needs no window, and does not open the way for others.
     Raises: ClientMayNotAdd.
     """
     known = await queries.list_known_numbers(unit, client_id=client_id)
-    if not known or not all(number.is_live for number in known):
-        return
-    if not partner.allow_client_to_add_phone_no:
+    if known and not partner.allow_client_to_add_phone_no:
         raise ClientMayNotAdd(f"{partner.brand_name} does not let clients add numbers by themselves.")
     client = await channels.get_client(unit, partner_id=partner.id, client_id=client_id)
     if len(known) >= client.max_channels:
