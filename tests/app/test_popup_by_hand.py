@@ -69,6 +69,14 @@ async def share(stage: HubStage, page: Page, number: str) -> None:
     await report(page, made)
 
 
+async def is_registering(stage: HubStage) -> bool:
+    """Say whether a number is being registered at this moment."""
+    async with stage.database.system() as unit:
+        return bool(
+            await unit.fetch_value("select exists (select from onboarding_claim where name like 'channel:%')")
+        )
+
+
 async def test_a_client_needs_no_mouse(stage: HubStage, browser: Browser, partner: MadePartner) -> None:
     async with stage.visit(browser, f"/onboarding/{partner.id}?state=s1", look=POPUP) as opened:
         page = opened.page
@@ -148,6 +156,29 @@ async def test_pressing_twice_going_back_and_loading_anew_change_nothing(
         ],
         1,
     )
+
+
+async def test_a_page_that_is_loaded_anew_while_the_number_is_registered_goes_on_by_itself(
+    stage: HubStage, browser: Browser
+) -> None:
+    partner = await make_partner(stage.database, redirect_url=stage.receiver.url("/connected"))
+    async with stage.visit(browser, f"/onboarding/{partner.id}", look=POPUP) as opened:
+        page = opened.page
+        await page.get_by_label("Company name").fill("Harbour Clinic")
+        await page.get_by_label("Your name").fill("Front Desk")
+        await page.get_by_label("E-mail").fill(EMAIL)
+        await page.get_by_label("Password").fill(PASSWORD)
+        await page.get_by_label("I accept the terms of service.").check()
+        await page.get_by_role("button", name="Create account and go on").click()
+        await expect(page.get_by_role("heading", name="Connect your number")).to_be_visible()
+        address = page.url
+        fault = {"action": "latency", "seconds": 4, "path": "/*/register", "times": 1}
+        await stage.meta.admin("POST", "/faults", fault)
+        await share(stage, page, "+49 30 5554 0004")
+        await harness.until(lambda: is_registering(stage))
+        await page.goto(address)
+        await expect(page.get_by_role("link", name="Look again")).to_be_visible()
+        await page.wait_for_url("**/connected?client=*")
 
 
 async def test_a_window_that_was_closed_half_way_is_opened_again_and_ends(

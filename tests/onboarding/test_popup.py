@@ -469,6 +469,35 @@ async def test_an_unfinished_number_does_not_open_the_way_for_others(popup: Popu
     assert (await popup.target()).endswith(f"&channels=[{unfinished}]")
 
 
+@pytest.mark.parametrize("path", ["/oauth/access_token", "/*/register"])
+async def test_a_run_that_is_worked_on_says_so_and_is_left_alone(popup: Popup, path: str) -> None:
+    partner = await make_partner(popup.stage.database)
+    await make_customer(popup.stage.database, partner, ["shared"])
+    await popup.open(partner)
+    page = await popup.sign_in()
+    run, token = popup.run, (CSRF_FIELD, page.field(CSRF_FIELD))
+    fault = {"action": "latency", "seconds": 2, "path": path, "times": 1}
+    await popup.stage.meta.admin("POST", "/faults", fault)
+    sent = asyncio.create_task(popup.connect("+49 30 5552 0012"))
+
+    async def is_waiting() -> bool:
+        return "data-waiting" in (await popup.browser.get(run)).text
+
+    await harness.until(is_waiting)
+    page = await popup.browser.get(run)
+    # It shows progress, goes on by itself also without script, and offers nothing that would disturb.
+    assert (page.status, "Connecting your number" in page.words) == (200, True)
+    assert re.search(rf'<noscript><meta http-equiv="refresh" content="\d;url={run}"></noscript>', page.text)
+    assert "Look again" in page.words
+    assert f'action="{run}' not in page.text
+    for action in ("again", "known", "permissions", "register", "signup"):
+        assert "data-waiting" in (await popup.send(f"{run}/{action}", [token, ("code", "x")])).text, action
+    await sent
+    page = await popup.browser.get(run)
+    assert "Your number is connected" in page.words
+    assert "data-waiting" not in page.text
+
+
 # --- parameters ------------------------------------------------------------------------------------------
 
 

@@ -168,8 +168,15 @@ async def _carry_on(
     return to_run(run_id)
 
 
+def _show_working(view: View) -> Response[Any]:
+    """Show that Meta is at it; the page looks by itself until the run stands elsewhere."""
+    return view.show("hosted/working.html", values={"connect_script": f"{STATIC_PATH}/connect.js"})
+
+
 async def show_connect(view: View, problem: Problem | None) -> Response[Any]:
     """Show the page that opens Meta's window, or that this client may add no number here."""
+    if view.run.is_working:
+        return _show_working(view)
     run, hosted, client_id = view.run, view.visit.hosted, view.run.client_id or ""
     refused = None
     async with view.visit.db.system() as unit:
@@ -227,6 +234,9 @@ async def show_connect(view: View, problem: Problem | None) -> Response[Any]:
 
 
 async def show_register(view: View, problem: Problem | None, *, is_pin_refused: bool) -> Response[Any]:
+    """Show where the registration stopped and what is needed, or that it goes on at this moment."""
+    if view.run.is_working:
+        return _show_working(view)
     needs_pin = view.run.error_code == PinNeeded.code
     refused = N_("Meta did not take this PIN. After a few wrong ones it locks the number for a while.")
     return view.show(

@@ -25,9 +25,14 @@ async def get_run(unit: Unit, *, run_id: UUID, browser_token: str, for_update: b
 
     Raises: RunUnknown, RunOver.
     """
-    lock = " for update" if for_update else ""
+    if for_update:
+        # By itself, so that the next statement sees what was committed while this one waited.
+        await unit.execute("select from onboarding_run where id = %s for update", (run_id,))
     rows = await unit.fetch_dicts(
-        f"select {RUN_COLUMNS}, browser_hash from onboarding_run where id = %s{lock}", (run_id,)
+        f"select {RUN_COLUMNS}, browser_hash, exists (select from onboarding_claim where ends_at > %s and"
+        " (name = 'run:' || run.id or name in (select 'channel:' || unnest(run.channel_ids)))) as is_working"
+        " from onboarding_run run where id = %s",
+        (clock.now(), run_id),
     )
     if not rows or not hmac.compare_digest(bytes(rows[0].pop("browser_hash")), fingerprint(browser_token)):
         raise RunUnknown("This sign-up belongs to another browser or does not exist.")

@@ -26,6 +26,7 @@ class Run:
 
     `parameters` are the link's own (see `entry.Entry`). `channel_ids` are the channels that this run brought
     and, once it is done, those that its client left permitted; `revoked_ids` whose permission it took back.
+    It `is_working` while a request is at it, or at its number for another run: nobody else moves it then.
     """
 
     id: UUID
@@ -42,6 +43,7 @@ class Run:
     error_message: str | None
     created_at: datetime
     expires_at: datetime
+    is_working: bool
 
     def parameter(self, name: str) -> str:
         """Return one of the link's parameters, empty when it was not given."""

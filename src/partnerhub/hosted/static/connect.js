@@ -7,6 +7,21 @@
   // The last page is a link, because a redirect after a form may not leave this origin; script follows it.
   const go = document.querySelector("[data-go]");
   if (go) location.replace(go.href);
+  // Another request is at work: look until the run stands elsewhere, then show that.
+  const waiting = document.querySelector("[data-waiting]");
+  if (waiting) {
+    const address = waiting.dataset.waiting;
+    const look = async () => {
+      try {
+        const answer = await fetch(address);
+        if (!(await answer.text()).includes("data-waiting")) return location.replace(address);
+      } catch {
+        // The network comes and goes; the next look may work.
+      }
+      setTimeout(look, 2000);
+    };
+    setTimeout(look, 2000);
+  }
   const root = document.querySelector("[data-connect]");
   if (!root) return;
   const settings = JSON.parse(root.dataset.connect);

@@ -23,7 +23,7 @@ async def choose_known_numbers(db: Database, *, run_id: UUID, browser_token: str
     """
     async with db.system() as unit:
         run = await queries.get_run(unit, run_id=run_id, browser_token=browser_token, for_update=True)
-        if run.client_id is None or run.step is not Step.CONNECT:
+        if run.client_id is None or run.step is not Step.CONNECT or run.is_working:
             raise StepWrong("There is nothing to choose at this step.")
         known = await queries.list_known_numbers(
             unit, client_id=run.client_id, number=run.parameter("number")
@@ -43,12 +43,15 @@ async def go_back_to_connect(
 ) -> Run:
     """Let the client connect a number: instead of one whose registration cannot succeed, or a further one.
 
-    A run that brought a number or is finished stays. Raises: RunUnknown, StepWrong.
+    A run that brought a number or is finished stays, and so does one whose number is being registered at this
+    moment. Raises: RunUnknown, StepWrong.
     """
     async with db.system() as unit:
         run = await queries.get_run(unit, run_id=run_id, browser_token=browser_token, for_update=True)
         is_asking = run.step is Step.PERMISSION and not run.channel_ids
-        if run.client_id is None or not (is_asking or run.step in {Step.CONNECT, Step.REGISTER}):
+        if run.is_working or not (is_asking or run.step in {Step.CONNECT, Step.REGISTER}):
+            raise StepWrong("The number is being registered at this moment, or is already.")
+        if run.client_id is None:
             raise StepWrong("This step is done already.")
         step = Step.CONNECT
         if is_asking:

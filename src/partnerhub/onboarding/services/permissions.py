@@ -80,7 +80,7 @@ async def choose_permissions(db: Database, *, run_id: UUID, browser_token: str, 
     """
     async with db.system() as unit:
         run = await queries.get_run(unit, run_id=run_id, browser_token=browser_token, for_update=True)
-        if run.client_id is None or run.step not in {Step.PRICES, Step.CONNECT}:
+        if run.client_id is None or run.step not in {Step.PRICES, Step.CONNECT} or run.is_working:
             raise StepWrong("Permissions are decided at another step.")
         partner = await partners.get_partner(unit, partner_id=run.partner_id)
         if not has_choice(partner, await queries.list_live_numbers(unit, run=run), rules):
