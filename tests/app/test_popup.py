@@ -129,7 +129,11 @@ async def test_only_the_page_before_metas_window_trusts_metas_scripts(
     (settings,) = page.values(r'data-connect="([^"]*)"')
     told = json.loads(settings)
     assert (told["app_id"], told["origins"]) == (harness.APP_ID, [stage.meta.url])
-    assert told["extras"]["setup"] == {"business": {"name": "Fjord"}, "preVerifiedPhone": {"ids": ["77"]}}
+    # The window gets what the client wrote, not what the link proposed.
+    assert told["extras"]["setup"] == {
+        "business": {"name": ACCOUNT["company"], "email": ACCOUNT["email"]},
+        "preVerifiedPhone": {"ids": ["77"]},
+    }
 
 
 async def test_leaving_metas_window_changes_nothing_and_is_told_after_a_reload(

@@ -10,6 +10,7 @@ from litestar import Response, post
 from litestar.di import NamedDependency
 from litestar.params import Body, FromPath
 
+from partnerhub.channels import queries as channels
 from partnerhub.hosted.view import (
     PUBLIC,
     STATIC_PATH,
@@ -180,6 +181,7 @@ async def show_connect(view: View, problem: Problem | None) -> Response[Any]:
     run, hosted, client_id = view.run, view.visit.hosted, view.run.client_id or ""
     refused = None
     async with view.visit.db.system() as unit:
+        client = await channels.get_client(unit, partner_id=run.partner_id, client_id=client_id)
         known = await queries.list_known_numbers(unit, client_id=client_id, number=run.parameter("number"))
         try:
             await onboarding.check_may_add(unit, partner=view.partner, client_id=client_id)
@@ -200,12 +202,13 @@ async def show_connect(view: View, problem: Problem | None) -> Response[Any]:
                 "close_script": f"{STATIC_PATH}/connect.js",
             },
         )
-    setup: dict[str, Any] = {}  # Any: Meta's own nested shape
-    if name := run.parameter("name"):
-        setup["business"] = {
-            "name": name,
-            **({"email": run.parameter("email")} if run.parameter("email") else {}),
+    # What the client wrote of itself here; the link's words only filled that form.
+    setup: dict[str, Any] = {  # Any: Meta's own nested shape
+        "business": {
+            "name": client.organisation or client.name,
+            "email": client.contact_info.get("email", ""),
         }
+    }
     if preverified := run.parameter("preverified_phone_number_id"):
         setup["preVerifiedPhone"] = {"ids": [preverified]}
     if view.partner.solution_id:
