@@ -81,6 +81,10 @@ async def test_a_wrong_field_of_the_sign_up_comes_back_with_its_reason(
         page = await browser.get(f"/onboarding/{partner.id}")
         for field, value in (
             ("company", ""),
+            ("company", " "),
+            ("company", "x" * 201),
+            ("person", ""),
+            ("person", "x" * 300),
             ("email", ""),
             ("email", "ann@fjord"),
             ("password", "short"),
@@ -90,10 +94,16 @@ async def test_a_wrong_field_of_the_sign_up_comes_back_with_its_reason(
             page = await send(browser, page, "account", **{**ACCOUNT, field: value})
             assert (page.status, page.text.count('aria-invalid="true"')) == (422, 1), field
             assert page.values(rf'id="{field.replace("_", "-")}-error">.*?<span>([^<]+)</span>')
-            company = "" if field == "company" else ACCOUNT["company"]
+            company = value if field == "company" else ACCOUNT["company"]
             assert page.values(r'name="company"[^>]* value="([^"]*)"') == [company]
             # A password never comes back.
             assert PASSWORD not in page.text
+        # Everything that is missing is told at once, in words of its own.
+        empty = {"company": "", "person": "", "accepts_terms": ""}
+        page = await send(browser, page, "account", **{**ACCOUNT, **empty})
+        assert page.text.count('aria-invalid="true"') == 3
+        for words in ("Enter the company's name.", "Enter your name.", "Needed to go on."):
+            assert words in page.words
         # Corrected, it goes on from the same page.
         assert "Connect your number" in (await send(browser, page, "account", **ACCOUNT)).words
 

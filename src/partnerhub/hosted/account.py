@@ -141,7 +141,7 @@ def show_account(
                 say(N_("You have an account already")), view.page.explain(error), error.code, "warn"
             )
         case _ if error.fields:
-            errors |= {{"name": "company"}.get(name, name): say(text) for name, text in error.fields.items()}
+            errors |= view.page.wrong(error)
         case _:
             problem = Problem(say(N_("That did not work")), view.page.explain(error), error.code)
     return view.show(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 from uuid import UUID
 
@@ -22,11 +23,19 @@ from partnerhub.partners import queries as partners
 _SIGN_UPS_AN_HOUR: Final = 60
 """From one address; an agency may sit behind one with many clients."""
 
+_LONGEST_NAME: Final = 200
+
 
 class TermsNotAccepted(Invalid):
     """Sign-up needs the terms of service to be accepted."""
 
     code = "terms_not_accepted"
+
+
+class SignUpInvalid(Invalid):
+    """A field of the sign-up form is empty or too long."""
+
+    code = "sign_up_invalid"
 
 
 async def sign_up_client(
@@ -47,15 +56,14 @@ async def sign_up_client(
 ) -> Run:
     """Make the person and the client in one commit (`client_created`) and go on.
 
-    Raises: RunUnknown, StepWrong, TermsNotAccepted, AccountExists, EmailInvalid, PasswordWeak, ClientInvalid,
+    Raises: RunUnknown, StepWrong, SignUpInvalid, TermsNotAccepted, AccountExists, EmailInvalid, PasswordWeak,
     TooMany: sign-up tells whether an e-mail has an account, so nobody may ask it often.
     """
-    if not accepts_terms:
-        raise TermsNotAccepted(
-            "Accept the terms of service to go on.", fields={"accepts_terms": "Needed to go on."}
-        )
-    # A form may carry what PostgreSQL's text cannot.
-    company, person = company.replace("\x00", ""), person.replace("\x00", "")
+    company, person = _clean(company), _clean(person)
+    _check_form(
+        {"company": (company, "Enter the company's name."), "person": (person, "Enter your name.")},
+        accepts_terms=accepts_terms,
+    )
     async with db.system() as unit:
         # In a commit of its own: attempts that fail count too.
         await hit_limit(unit, key=f"sign-up@{ip}", limit=_SIGN_UPS_AN_HOUR, window_seconds=3_600)
@@ -134,6 +142,25 @@ async def sign_in_client(
             )
             client_id = client.id
         return await _go_on(unit, run, browser_token, client_id, rules)
+
+
+def _clean(text: str) -> str:
+    # A form may carry what PostgreSQL's text cannot.
+    return text.replace("\x00", "").strip()
+
+
+def _check_form(names: Mapping[str, tuple[str, str]], *, accepts_terms: bool) -> None:
+    """Look at everything at once. Raises: SignUpInvalid, TermsNotAccepted."""
+    wrong = {
+        field: missing if not text else f"Use at most {_LONGEST_NAME} characters."
+        for field, (text, missing) in names.items()
+        if not 1 <= len(text) <= _LONGEST_NAME
+    }
+    terms = {} if accepts_terms else {"accepts_terms": "Needed to go on."}
+    if wrong:
+        raise SignUpInvalid("A field is empty or too long.", fields={**wrong, **terms})
+    if terms:
+        raise TermsNotAccepted("Accept the terms of service to go on.", fields=terms)
 
 
 async def _at_account(unit: Unit, run_id: UUID, browser_token: str) -> Run:
