@@ -301,8 +301,11 @@ async def test_a_pin_that_may_be_the_numbers_is_not_given_up_for_a_typed_one(
     run = await open_run(connector.db, email="ann@acme.example")
     result = await shared(simulator, "+49 30 901820")
     await fault(simulator, "reset_after")
-    with pytest.raises(ConnectFailed):
+    with pytest.raises(ConnectFailed) as lost:
         await connect(connector, run.id, result)
+    # What is not known is not said to be undone.
+    assert "may have been carried out" in lost.value.message
+    assert "did not carry out" not in lost.value.message
     at_meta, kept = await pins(connector, simulator, result)
     assert at_meta == kept is not None
     after = await connect(connector, run.id, None, "123456")

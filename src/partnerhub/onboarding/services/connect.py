@@ -19,6 +19,7 @@ from __future__ import annotations
 import re
 import secrets
 from dataclasses import dataclass, replace
+from typing import Final
 from uuid import UUID
 
 from partnerhub.channels import errors as channel_errors
@@ -69,6 +70,12 @@ _COEXISTENCE = "FINISH_WHATSAPP_BUSINESS_APP_ONBOARDING"
 _PIN_MISMATCH = 133005
 # Meta's default place has a word for people and none in the API.
 _META_DEFAULT_REGION = "US"
+
+_WITHOUT_ANSWER: Final = {
+    "meta_unreachable": "Meta could not be reached. Try again in a moment.",
+    "meta_unclear": "Meta's answer was lost: the step may have been carried out. Try again; nothing is done twice.",
+    "meta_malformed": "Meta's answer cannot be read: the step may have been carried out. Try again in a moment.",
+}
 
 log = logs.get(__name__)
 
@@ -462,7 +469,7 @@ async def _remember(connector: Connector, run: Run, error: HubError) -> None:
 def _as_failure(error: MetaError) -> HubError:
     said = error.user_message or error.details or error.message
     return ConnectFailed(
-        f"Meta did not carry out a step: {said}",
+        _WITHOUT_ANSWER.get(error.code) or f"Meta did not carry out a step: {said}",
         upstream_code=error.upstream_code,
         trace_id=error.fbtrace_id,
     )
