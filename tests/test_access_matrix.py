@@ -50,6 +50,8 @@ GUARDS = {
     "credential_unknown",
     "not_signed_in",
 }
+# What forms are bound to where nobody is signed in, and in the popup.
+MARKS = {"visitor": "a-visitor", "onboarding": "a-browser"}
 GROUPS = {
     "api": re.compile(r"\w+ /(api|v1)/"),
     "pages of the client": re.compile(r"\w+ /client"),
@@ -222,10 +224,12 @@ class Calls:
         """Call an operation without a body, as a browser or a client of this caller would."""
         method, _, template = operation.partition(" ")
         visitor, path = world.visitors[caller], world.path(template, caller)
-        headers, cookies = dict(visitor.headers), {**visitor.cookies, "visitor": "a-visitor"}
+        headers, cookies = dict(visitor.headers), {**visitor.cookies, **MARKS}
         if not is_machine_path(path):
             others = (hub for hub in (Hub.CLIENT, Hub.OPERATOR) if path.startswith(f"/{hub}"))
-            bound_to = cookies.get(HUBS[next(others, Hub.PARTNER)].cookie, "a-visitor")
+            bound_to = cookies.get(HUBS[next(others, Hub.PARTNER)].cookie, MARKS["visitor"])
+            if template.startswith("/onboarding/"):
+                bound_to = MARKS["onboarding"]
             headers[CSRF_HEADER] = csrf.make_token(self._form_key, bound_to=bound_to)
         own = world.other.id if caller is Caller.OTHER_OWNER else world.partner.id
         data = {"partner_id": own} if operation == "POST /switch" else None

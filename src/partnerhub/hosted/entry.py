@@ -14,7 +14,7 @@ from litestar.params import FromPath
 from partnerhub.hosted.view import (
     COOKIE,
     COOKIE_SECONDS,
-    PUBLIC,
+    WITHOUT_FORMS,
     Visit,
     stopped,
 )
@@ -23,6 +23,7 @@ from partnerhub.onboarding import services as onboarding
 from partnerhub.onboarding.entry import read_entry
 from partnerhub.onboarding.schemas import UnknownBrowser
 from partnerhub.onboarding.services import Visitor
+from partnerhub.onboarding.services.start import is_browser_token
 from partnerhub.onboarding.services.upkeep import limit_starts
 
 # Says that a browser without our cookie was just given one.
@@ -35,7 +36,7 @@ _ASKED = b"io_browser=asked"
         "/dashboard/app/{link_partner:str}/permissions",
         "/onboarding/{link_partner:str}",
     ],
-    opt=PUBLIC,
+    opt=WITHOUT_FORMS,
 )
 async def enter(
     link_partner: FromPath[str],
@@ -55,13 +56,18 @@ async def enter(
             partner_id=link_partner,
             entry=entry,
             visitor=Visitor(
-                browser_token=visit.browser_token or None, was_asked=query.startswith(_ASKED), ip=visit.ip
+                browser_token=visit.browser_token or None,
+                run_tokens=visit.run_tokens,
+                was_asked=query.startswith(_ASKED),
+                ip=visit.ip,
             ),
             keyring=visit.hosted.connector.keyring,
             window=visit.hosted.window,
         )
     except HubError as error:
         return await stopped(visit, error, partner_id=link_partner, wished=entry.locale)
+    browser = visit.browser_token if is_browser_token(visit.browser_token) else opened.browser_token
+    cookies = [visit.hosted.jar.make(COOKIE, browser, seconds=COOKIE_SECONDS)]
     match opened:
         case UnknownBrowser():
             # The marker goes before the link's own query: what is appended may end up in its last value.
@@ -69,9 +75,10 @@ async def enter(
             target = f"{path}?{_ASKED.decode()}&{rest}"
         case _:
             target = f"/onboarding/run/{opened.run_id}"
+            cookies += visit.cookies_of_run(opened.run_id, opened.browser_token)
     return Response(
         b"",
         status_code=303,
-        cookies=[visit.hosted.jar.make(COOKIE, opened.browser_token, seconds=COOKIE_SECONDS)],
+        cookies=cookies,
         headers={"location": target, "cache-control": "no-store", "referrer-policy": "no-referrer"},
     )

@@ -32,6 +32,7 @@ from partnerhub.hosted.prices import accept_prices, show_prices
 from partnerhub.hosted.view import (
     PUBLIC,
     STATIC_PATH,
+    WITHOUT_FORMS,
     Hosted,
     Visit,
     kept_problem,
@@ -110,7 +111,7 @@ async def finish(
 def router() -> Router:
     """Return the routes of the popup."""
     files = create_static_files_router(
-        path=STATIC_PATH, directories=[Path(__file__).parent / "static"], opt={**PUBLIC}
+        path=STATIC_PATH, directories=[Path(__file__).parent / "static"], opt={**WITHOUT_FORMS}
     )
     return Router(
         "/",

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from litestar import Response
+from litestar.datastructures import Cookie
 from litestar.di import NamedDependency
 from litestar.enums import RequestEncodingType
 from litestar.response import Redirect
@@ -40,8 +41,14 @@ from partnerhub.web.principal import HubRequest
 
 STATIC_PATH = "/onboarding/static"
 COOKIE = "onboarding"
+"""Tells one browser from another; two tabs that begin at once overwrite it, so each run has its own, too."""
+RUN_COOKIE = "onboarding-{run_id}"
 COOKIE_SECONDS = int(onboarding.RUN_LIFETIME.total_seconds())
-PUBLIC = {"public": True}
+PUBLIC = {"public": True, "form_cookies": (RUN_COOKIE, COOKIE)}
+"""For the pages of a run: its forms belong to the run, not to who is signed in to a hub in this browser."""
+WITHOUT_FORMS = {"public": True, "form_cookies": ()}
+# Every cookie comes with every request. Older runs go on with the browser's own, unless tabs collided.
+_RUN_COOKIES_KEPT = 8
 FormBody = RequestEncodingType.URL_ENCODED
 _ACCOUNT, _PRICES, _NUMBER = N_("Your account"), N_("Prices"), N_("Your number")
 _PERMISSION, _DONE = N_("Permission"), N_("Done")
@@ -94,8 +101,30 @@ class Visit:
 
     @property
     def browser_token(self) -> str:
-        """The secret that binds runs to this browser, empty when it has none."""
-        return self.hosted.jar.read(cookies_of(self.request.scope), COOKIE)
+        """The secret that binds the run of this address, or new ones, to this browser; empty without one."""
+        jar, cookies = self.hosted.jar, cookies_of(self.request.scope)
+        run_id = self.request.path_params.get("run_id")
+        own = jar.read(cookies, RUN_COOKIE.format(run_id=run_id)) if run_id else ""
+        return own or jar.read(cookies, COOKIE)
+
+    @property
+    def run_tokens(self) -> list[str]:
+        """The secrets of the runs that this browser began."""
+        cookies = cookies_of(self.request.scope)
+        return [cookies[name] for name in self._run_cookies]
+
+    def cookies_of_run(self, run_id: UUID, token: str) -> list[Cookie]:
+        """Make the run's own cookie, and remove those of the oldest runs."""
+        jar, own = self.hosted.jar, RUN_COOKIE.format(run_id=run_id)
+        others = [name for name in self._run_cookies if name != jar.name(own)]
+        surplus = [name.removeprefix(jar.name("")) for name in others[_RUN_COOKIES_KEPT - 1 :]]
+        return [jar.make(own, token, seconds=COOKIE_SECONDS), *map(jar.cleared, surplus)]
+
+    @property
+    def _run_cookies(self) -> list[str]:
+        # Run ids are made in the order of time.
+        prefix = self.hosted.jar.name(RUN_COOKIE.format(run_id=""))
+        return sorted((name for name in cookies_of(self.request.scope) if name.startswith(prefix)), reverse=True)
 
     @property
     def ip(self) -> str:

@@ -6,7 +6,7 @@ Forms on pages are checked here too, before any handler sees them.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -95,13 +95,16 @@ class Authentication(ASGIMiddleware):
 
     def _browser(self, scope: Scope) -> Browser:
         jar, cookies = self._browsers.jar, cookies_of(scope)
-        hub = Hub(scope["route_handler"].opt.get("hub", Hub.PARTNER))
+        opt = scope["route_handler"].opt
+        hub = Hub(opt.get("hub", Hub.PARTNER))
+        names = opt.get("form_cookies")
         return Browser(
             jar=jar,
             key=self._browsers.form_key,
             hub=hub,
             session_token=jar.read(cookies, HUBS[hub].cookie),
             visitor=jar.read(cookies, VISITOR),
+            form_cookie=None if names is None else _first(jar, cookies, names, scope["path_params"]),
         )
 
     async def _check_form(self, scope: Scope, receive: Receive, headers: Headers, browser: Browser) -> None:
@@ -115,3 +118,11 @@ class Authentication(ASGIMiddleware):
                 given = value if isinstance(value, str) else ""
         if not browser.holds(given):
             raise CrossSite("This page is from an earlier session. Load it again and repeat what you did.")
+
+
+def _first(
+    jar: CookieJar, cookies: Mapping[str, str], names: Sequence[str], parameters: Mapping[str, object]
+) -> str:
+    """Return what the first of these cookies that the browser holds says; names may hold path parameters."""
+    values = (jar.read(cookies, name.format(**parameters)) for name in names)
+    return next(filter(None, values), "")

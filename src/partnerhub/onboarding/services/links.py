@@ -8,7 +8,8 @@ time and no sign-up was finished. Any other browser is refused.
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
@@ -31,9 +32,13 @@ _REFUSALS_LIVE: Final = timedelta(days=30)
 
 @dataclass(frozen=True)
 class Visitor:
-    """Who opened a link: the secret that its browser sent, whether it was just given one, and its address."""
+    """Who opened a link: the secret that its browser sent, whether it was just given one, and its address.
+
+    `run_tokens` are the secrets of the runs that it began: two tabs that begin at once have one each.
+    """
 
     browser_token: str | None
+    run_tokens: Sequence[str] = field(default=(), kw_only=True)
     was_asked: bool
     ip: str
 
@@ -61,6 +66,7 @@ async def open_link(
                 partner_id=partner_id,
                 entry=entry,
                 browser_token=visitor.browser_token,
+                run_tokens=visitor.run_tokens,
                 signed=signed,
             )
     except IoSignatureRefused as refused:

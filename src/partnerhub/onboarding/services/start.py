@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hmac
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
@@ -39,11 +38,13 @@ async def start_run(
     partner_id: str,
     entry: Entry,
     browser_token: str | None = None,
+    run_tokens: Sequence[str] = (),
     signed: SignedLink | None = None,
 ) -> StartedRun:
     """Start a run for whoever opened the link. Needs a system unit: nobody is known yet.
 
-    `browser_token` is the secret that this browser already holds, so that runs in two tabs both go on.
+    `browser_token` is the secret that this browser already holds, `run_tokens` are those of the runs that it
+    began, so that runs in two tabs both go on.
     `signed` is the link's signature, checked; a browser that comes again with it gets the run it has.
     Raises: PartnerLinkUnknown, OnboardingClosed, RedirectNotAllowed, IoSignatureRefused.
     """
@@ -69,12 +70,12 @@ async def start_run(
     run_id, now = uuid7(), clock.now()
     if browser_token is None or not is_browser_token(browser_token):
         browser_token = token()
-    same_run = None
     if signed is not None:
         wish = (parameters, redirect_url, entry.state or None)
-        same_run = await _find_run(unit, signed, browser_hash=fingerprint(browser_token), wish=wish)
-    if same_run is not None:
-        return StartedRun(run_id=same_run, browser_token=browser_token)
+        held = {fingerprint(one): one for one in (*run_tokens, browser_token)}
+        same_run = await _find_run(unit, signed, held=held, wish=wish)
+        if same_run is not None:
+            return same_run
     await unit.execute(
         "insert into onboarding_run (id, partner_id, browser_hash, step, parameters, redirect_url, state,"
         " created_at, modified_at, expires_at) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
@@ -110,12 +111,12 @@ async def _find_run(
     unit: Unit,
     signed: SignedLink,
     *,
-    browser_hash: bytes,
+    held: Mapping[bytes, str],
     wish: tuple[dict[str, Any], str | None, str | None],
-) -> UUID | None:
+) -> StartedRun | None:
     """Find the run that this browser began with this signature, or None where it may begin one.
 
-    Until the commit nobody else looks at the same signature.
+    `held` has the browser's secrets by their hash. Until the commit nobody else looks at the same signature.
     Raises: IoSignatureTooOld, IoSignatureInFuture, IoSignatureUsed.
     """
     now = clock.now()
@@ -126,13 +127,13 @@ async def _find_run(
         (signed.signature_hash,),
     )
     use = uses[0] if uses else None
-    is_own = use is not None and hmac.compare_digest(bytes(use["browser_hash"]), browser_hash)
-    if use is not None and is_own and use["expires_at"] > now:
+    own = held.get(bytes(use["browser_hash"])) if use is not None else None
+    if use is not None and own is not None and use["expires_at"] > now:
         begun = (use["parameters"], use["redirect_url"], use["state"])
         if begun == wish:  # a reload, the back button, or the link once more
-            return UUID(str(use["run_id"]))
+            return StartedRun(run_id=use["run_id"], browser_token=own)
     signed.window.check(signed.signed_at, now=now)
-    if use is not None and not is_own:
+    if use is not None and own is None:
         raise IoSignatureUsed(
             "The link was opened in another browser, or another link of the same second was."
         )

@@ -1,0 +1,80 @@
+"""What keeps the popup alive, through the running hub: cookies, error pages, the way back to the run."""
+
+from __future__ import annotations
+
+import pytest
+
+from partnerhub.ui.frame import CSRF_FIELD
+from tests.app.popup_steps import ACCOUNT, run_of, send
+from tests.factories import MadePartner, make_partner
+from tests.hub_stage import HubStage
+from tests.plain_browser import Browser, Visit
+
+
+@pytest.fixture
+async def partner(stage: HubStage) -> MadePartner:
+    """Make a partner whose clients come back to the receiver."""
+    return await make_partner(
+        stage.database, brand_name="Acme Chat", redirect_url=stage.receiver.url("/connected")
+    )
+
+
+async def sign_up(browser: Browser, page: Visit, **changes: str) -> Visit:
+    """Send the form of the page as it is open, whatever happened in other tabs."""
+    return await send(browser, page, "account", **{**ACCOUNT, **changes})
+
+
+# --- other tabs ------------------------------------------------------------------------------------------
+
+
+async def test_who_signs_in_or_out_of_the_hub_in_another_tab_goes_on_in_the_popup(
+    stage: HubStage, partner: MadePartner
+) -> None:
+    member = await stage.person()
+    async with stage.browse() as browser:
+        page = await browser.get(f"/onboarding/{partner.id}")
+        await browser.sign_in(member.email)
+        page = await sign_up(browser, page, password="short")
+        assert page.status == 422, page.words
+        assert "At least 12 characters" in page.words
+        await browser.send("/dashboard/partner/accounts", "/sign-out")
+        page = await sign_up(browser, page)
+        assert "Connect your number" in page.words
+
+
+async def test_two_tabs_that_begin_at_once_in_a_fresh_browser_both_go_on(
+    stage: HubStage, partner: MadePartner
+) -> None:
+    async with stage.browse() as browser, stage.browse() as beside:
+        pages = []
+        for number, one in enumerate((browser, beside)):
+            # Neither request knows of the other's cookies; the browser keeps those of both answers.
+            pages.append(await one.get(f"/onboarding/{partner.id}?state={number}"))
+        for cookie in beside.http.cookie_jar:
+            browser.plant(cookie.key, cookie.value)
+        for number, page in enumerate(pages):
+            assert "Create your account" in (await browser.get(page.path)).words
+            after = await sign_up(browser, page, email=f"ann{number}@acme.example")
+            assert "Connect your number" in after.words
+        # A form of one run is not one of the other's.
+        first, second = pages
+        crossed = await browser.post(
+            f"{run_of(first)}/account", **{CSRF_FIELD: second.field(CSRF_FIELD), **ACCOUNT}
+        )
+        assert (crossed.status, crossed.headers["x-error-code"]) == (403, "cross_site")
+
+
+async def test_a_browser_that_begins_again_and_again_keeps_few_cookies(
+    stage: HubStage, partner: MadePartner
+) -> None:
+    async with stage.browse() as browser:
+        first = await browser.get(f"/onboarding/{partner.id}")
+        for number in range(12):
+            page = await browser.get(f"/onboarding/{partner.id}?state={number}")
+        kept = [cookie.key for cookie in browser.http.cookie_jar if cookie.key.startswith("onboarding-")]
+        assert len(kept) == 8
+        for one in (first, page):
+            assert (
+                "Connect your number"
+                in (await sign_up(browser, one, email=f"{one is first}@acme.example")).words
+            )
