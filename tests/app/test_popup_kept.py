@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from partnerhub.app.operations import hub_operations
 from partnerhub.ui.frame import CSRF_FIELD
 from tests.app.popup_steps import ACCOUNT, run_of, send
 from tests.factories import MadePartner, make_partner
@@ -78,3 +79,49 @@ async def test_a_browser_that_begins_again_and_again_keeps_few_cookies(
                 "Connect your number"
                 in (await sign_up(browser, one, email=f"{one is first}@acme.example")).words
             )
+
+
+# --- error pages -----------------------------------------------------------------------------------------
+
+
+async def test_an_error_in_the_popup_keeps_its_opener_and_leads_back_to_the_run(
+    stage: HubStage, partner: MadePartner
+) -> None:
+    async with stage.browse() as browser:
+        page = await browser.get(f"/onboarding/{partner.id}?lang=de")
+        run = run_of(page)
+        for path, status, code, way_back in (
+            (f"{run}/account", 403, "cross_site", run),
+            (f"{run}/nothing", 404, "route_not_found", run),
+            (run, 405, "method_not_allowed", run),
+            (f"/onboarding/{partner.id}?a=1", 405, "method_not_allowed", f"/onboarding/{partner.id}?a=1"),
+            (f"/dashboard/app/{partner.id}/nothing", 404, "route_not_found", None),
+            ("/dashboard/app", 404, "route_not_found", None),
+            ("/onboarding", 404, "route_not_found", None),
+        ):
+            failed = await browser.post(path)
+            assert (failed.status, failed.headers["x-error-code"]) == (status, code), path
+            assert failed.headers["cross-origin-opener-policy"] == "unsafe-none", path
+            links = failed.values(r'<a class="btn" href="([^"]*)"')
+            assert links == ([way_back] if way_back else []), path
+            assert "data-close-window" in failed.text
+        # Beyond the popup nothing changes.
+        for path in ("/dashboard/apple", "/onboardings"):
+            assert (await browser.get(path)).headers["cross-origin-opener-policy"] == "same-origin"
+
+
+async def test_the_address_of_a_form_that_came_back_leads_to_the_run(
+    stage: HubStage, partner: MadePartner
+) -> None:
+    async with stage.browse() as browser:
+        page = await browser.get(f"/onboarding/{partner.id}")
+        wrong = await sign_up(browser, page, password="short")
+        assert wrong.path == f"{run_of(page)}/account"
+        assert (await browser.get(wrong.path)).path == run_of(page)
+        operations = [one.split() for one in await hub_operations()]
+        forms = [
+            path for method, path in operations if method == "POST" and path.startswith("/onboarding/run")
+        ]
+        assert len(forms) > 9
+        for path in forms:
+            assert await browser.target(path.format(run_id=run_of(page).rpartition("/")[2])) == run_of(page)

@@ -199,7 +199,6 @@ async def show_connect(view: View, problem: Problem | None) -> Response[Any]:
                 "has_choice": has_choice(view.partner, known, view.rules),
                 "text": view.page.explain(refused),
                 "code": refused.code,
-                "close_script": f"{STATIC_PATH}/connect.js",
             },
         )
     # What the client wrote of itself here; the link's words only filled that form.

@@ -108,8 +108,26 @@ async def finish(
     )
 
 
+async def back_to_run(run_id: FromPath[UUID]) -> Response[Any]:
+    """Lead to the run: the address of a form that came back stays in the bar, and has no page of its own."""
+    return to_run(run_id)
+
+
 def router() -> Router:
     """Return the routes of the popup."""
+    forms = [
+        sign_up,
+        sign_in,
+        complete,
+        register,
+        cancelled,
+        take_known,
+        connect_again,
+        accept_prices,
+        choose_permissions,
+        decide_permissions,
+    ]
+    addresses = sorted(path for form in forms for path in form.paths)
     files = create_static_files_router(
         path=STATIC_PATH, directories=[Path(__file__).parent / "static"], opt={**WITHOUT_FORMS}
     )
@@ -118,17 +136,9 @@ def router() -> Router:
         route_handlers=[
             enter,
             show_run,
-            sign_up,
-            sign_in,
-            complete,
-            register,
-            cancelled,
-            take_known,
-            connect_again,
-            accept_prices,
-            choose_permissions,
-            decide_permissions,
             finish,
+            *forms,
+            get(addresses, opt=PUBLIC)(back_to_run),
             files,
         ],
         dependencies={"visit": Provide(provide_visit)},

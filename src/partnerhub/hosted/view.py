@@ -124,7 +124,9 @@ class Visit:
     def _run_cookies(self) -> list[str]:
         # Run ids are made in the order of time.
         prefix = self.hosted.jar.name(RUN_COOKIE.format(run_id=""))
-        return sorted((name for name in cookies_of(self.request.scope) if name.startswith(prefix)), reverse=True)
+        return sorted(
+            (name for name in cookies_of(self.request.scope) if name.startswith(prefix)), reverse=True
+        )
 
     @property
     def ip(self) -> str:
@@ -306,7 +308,6 @@ async def stopped(visit: Visit, error: HubError, *, partner_id: str = "", wished
         text=page.explain(error),
         advice=page.say(advice),
         code=error.code,
-        close_script=f"{STATIC_PATH}/connect.js",
     )
 
 

@@ -207,7 +207,7 @@ HUB_ROWS: Mapping[str, Row] = {
     "GET /onboarding/run/{run_id}": OPEN,
     "GET /onboarding/run/{run_id}/finish": OPEN,
     **{
-        f"POST /onboarding/run/{{run_id}}/{step}": OPEN
+        f"{method} /onboarding/run/{{run_id}}/{step}": OPEN
         for step in (
             "account",
             "again",
@@ -220,6 +220,7 @@ HUB_ROWS: Mapping[str, Row] = {
             "sign-in",
             "signup",
         )
+        for method in ("GET", "POST")
     },
     # the connect button, for any site
     "GET /connect/partnerhub-connect.js": OPEN,

@@ -30,6 +30,7 @@ from partnerhub.web.dialects import Answer
 from partnerhub.web.errors import NotSignedIn
 from partnerhub.web.failures import Failure
 from partnerhub.web.hubs import HUBS
+from partnerhub.web.popups import is_in_popup, way_back
 from partnerhub.web.words import ERRORS, HEADINGS
 
 _OWN = Path(__file__).parent
@@ -94,6 +95,7 @@ class Pages:
     def error(self, failure: Failure, scope: Mapping[str, Any]) -> Answer:  # Any: ASGI's scope
         """Write an error for people: the sign-in page, a page with code and request id, or a toast."""
         headers = Headers.from_scope(scope)  # type: ignore[arg-type]  # as above
+        in_popup = is_in_popup(scope["path"])
         is_fragment = headers.get("hx-request") == "true"
         if isinstance(failure.cause, NotSignedIn):
             return _to_sign_in(failure.cause, scope, headers, is_fragment=is_fragment)
@@ -101,7 +103,7 @@ class Pages:
         heading = self.translate(frame.language, HEADINGS.get(failure.status, HEADINGS[500]))
         text = self.explain(frame.language, failure.code, failure.message)
         sent = {
-            **policy.security_headers(policy=self.policy),
+            **policy.security_headers(policy=self.policy, keeps_opener=in_popup),
             **failure.headers,
             "x-error-code": failure.code,
         }
@@ -111,6 +113,15 @@ class Pages:
             )
             body = self.render("web/failed.html", frame, toasts=(toast,))
             sent["hx-reswap"] = "none"
+        elif in_popup:
+            body = self.render(
+                "ui/popup_error.html",
+                frame,
+                heading=heading,
+                text=text,
+                code=failure.code,
+                way_back=way_back(scope, status=failure.status),
+            )
         else:
             body = self.render(
                 "ui/error.html", frame, status=failure.status, heading=heading, text=text, code=failure.code

@@ -1,9 +1,6 @@
 // Embedded Signup: the same code in production and development. The page says which script to load, which
 // configuration to open and whose messages to believe; what comes back is posted as a plain form.
 (() => {
-  for (const button of document.querySelectorAll("[data-close-window]")) {
-    button.addEventListener("click", () => window.close());
-  }
   // The last page is a link, because a redirect after a form may not leave this origin; script follows it.
   const go = document.querySelector("[data-go]");
   if (go) location.replace(go.href);
