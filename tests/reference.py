@@ -47,6 +47,7 @@ CODE_WORDS: Mapping[str, tuple[int, str]] = {
     "bad_request": (400, "The request cannot be read."),
     "database_refused": (503, "The database is away, or refuses; the line holds its own words."),
     "media_type_unknown": (415, "The body is of a type that is not taken here."),
+    "zero_character": (400, "A value has a zero character in it; no text here holds one."),
     "route_not_found": (404, "There is nothing at this address."),
     "seal_broken": (500, "Sealed values do not open with the envelope keys; they are named."),
     "signup_cancelled": (400, "The client closed Meta's window; nothing was changed."),

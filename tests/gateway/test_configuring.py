@@ -225,6 +225,11 @@ async def test_a_template_that_meta_reads_otherwise_than_we_do_is_asked_for(stag
         assert [row async for row in rows] == [("channels.sync_templates", stage.waba.id)]
 
 
+async def test_a_name_with_a_zero_character_is_no_template(stage: Stage) -> None:
+    gone = await stage.client.call("DELETE", "/v1/configs/templates/a%00b")
+    assert (gone.status, gone.error["code"]) == (403, 403), gone.body
+
+
 async def test_templates_on_graphs_path_are_metas_own(stage: Stage) -> None:
     path = f"/v25.0/{stage.shop.waba_id}/message_templates"
     bearer = {"Authorization": f"Bearer {stage.client.key}"}

@@ -121,6 +121,17 @@ async def fail_hub_api(kind: FromPath[str]) -> Response[bytes]:
     return _fail(kind)
 
 
+@get(["/search", "/api/hub/v1/search"], opt={"public": True})
+async def look_up(db: NamedDependency[Database], name: FromQuery[str]) -> dict[str, bool]:
+    """Give what came to the database as it is."""
+    async with db.system() as unit:
+        return {
+            "found": bool(
+                await unit.fetch_value("select exists (select from partner where id = %s)", (name,))
+            )
+        }
+
+
 @get("/fail/{kind:str}", opt={"public": True})
 async def fail_page(kind: FromPath[str]) -> Response[bytes]:
     """Fail on a page."""
@@ -214,6 +225,7 @@ HANDLERS: list[BaseRouteHandler | Router] = [
     fail_token,
     fail_hub_api,
     fail_page,
+    look_up,
     use_database,
     show_things,
     show_owners,

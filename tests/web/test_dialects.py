@@ -228,3 +228,11 @@ def test_partner_json_is_sorted_compact_escaped_and_ends_with_a_newline() -> Non
     assert partner_json.encode({"b": {"z": 1, "a": "ü😀"}, "a": [0.0, None, True]}) == (
         b'{"a":[0.0,null,true],"b":{"a":"\\u00fc\\ud83d\\ude00","z":1}}\n'
     )
+
+
+@pytest.mark.parametrize("path", ["/search", "/api/hub/v1/search"])
+async def test_a_zero_character_in_a_value_is_a_wrong_request(site: Site, path: str) -> None:
+    async with site.http.get(path, params={"name": "a\x00b"}) as answer:
+        assert (answer.status, answer.headers["x-error-code"]) == (400, "zero_character")
+    async with site.http.get(path, params={"name": "ab"}) as answer:
+        assert answer.status == 200

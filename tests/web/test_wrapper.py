@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from partnerhub.kit.crypto import Keyring
 from partnerhub.kit.database import Database
@@ -170,3 +171,11 @@ async def test_a_client_that_leaves_early_harms_nobody(site: Site) -> None:
 async def broken() -> AsyncIterator[bytes]:
     yield b"x"
     raise aiohttp.ClientPayloadError("gone")
+
+
+@pytest.mark.parametrize(
+    "path", ["/open%00", "/%00", "/api/v2/partners/a%00PA/things", "/api/v2/fail/%00", "/api/hub/v1/fail/%00"]
+)
+async def test_an_address_with_a_zero_character_leads_nowhere(site: Site, path: str) -> None:
+    async with site.http.get(URL(path, encoded=True)) as answer:
+        assert (answer.status, answer.headers["x-error-code"]) == (404, "route_not_found")

@@ -25,10 +25,10 @@ _PARTS: Final = {
     "version": r"v[0-9]{1,2}\.[0-9]{1,2}",
     "object_id": r"[0-9]{1,20}",
     "group_id": r"(?=[^/]*[A-Z])[A-Za-z0-9_=-]{16,256}",
-    "session_id": r"upload:[^/]{1,1024}",
+    "session_id": r"upload:[^/\x00]{1,1024}",
     "code": r"[A-Za-z0-9]{1,64}",
     "user_id": r"[A-Za-z0-9.+]{1,160}",
-    "name": r"[^/]{1,512}",
+    "name": r"[^/\x00]{1,512}",
 }
 
 

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from partnerhub.identity.schemas import Hub
-from partnerhub.kit.errors import Forbidden, Invalid, TooMany, Unauthenticated
+from partnerhub.kit.errors import Forbidden, Invalid, NotFound, TooMany, Unauthenticated
+
+
+class AddressUnknown(NotFound):
+    """There is nothing at this address."""
+
+    code = "route_not_found"
 
 
 class NotSignedIn(Unauthenticated):

@@ -23,6 +23,9 @@ from partnerhub.kit.errors import HubError, TooMany, Unavailable, UpstreamFailed
 
 log = logs.get(__name__)
 
+# What psycopg says of a text that PostgreSQL cannot hold.
+_ZERO = "NUL (0x00)"
+
 _CODES = {
     400: "bad_request",
     401: "unauthenticated",
@@ -62,6 +65,10 @@ def failure_of(error: Exception) -> Failure:
             return _expected(error)
         case HTTPException():
             return _framework(error)
+        case psycopg.DataError() if _ZERO in str(error):
+            return Failure(
+                400, "zero_character", "A value has a zero character in it; no text here holds one."
+            )
         case psycopg.OperationalError():
             log.error("database away", reason=type(error).__name__)
             return Failure(503, "database_away", "The database does not answer.", headers=_retry(1))

@@ -18,7 +18,7 @@ from partnerhub.kit.pace import UPLOAD_BYTES_PER_SECOND, BodyTooSlow, Message, P
 from partnerhub.kit.peers import TrustedProxies
 from partnerhub.web.cookies import SCOPE_KEY
 from partnerhub.web.dialects import Answer
-from partnerhub.web.errors import BodyTooLarge, CookiesTooLarge
+from partnerhub.web.errors import AddressUnknown, BodyTooLarge, CookiesTooLarge
 from partnerhub.web.failures import Failure, bug, failure_of
 
 ASGIScope = MutableMapping[str, Any]  # Any: ASGI's own shape
@@ -103,6 +103,7 @@ class Wrapper:
     ) -> None:
         try:
             scope[SCOPE_KEY] = _cookies(scope["headers"])
+            _check_path(scope["path"])
             limit, pace = self._limit(scope["path"])
             receive = paced(receive, pace)
             _check_length(headers.get(b"content-length", b""), limit)
@@ -176,6 +177,12 @@ def _bounded(receive: Receive, limit: int) -> Receive:
         return message
 
     return receive_counted
+
+
+def _check_path(path: str) -> None:
+    # No address of ours has one, and no id that PostgreSQL's text could hold.
+    if "\x00" in path:
+        raise AddressUnknown("There is nothing at this address.")
 
 
 def _check_length(text: bytes, limit: int) -> None:
