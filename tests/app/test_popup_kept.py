@@ -6,7 +6,7 @@ import pytest
 
 from partnerhub.app.operations import hub_operations
 from partnerhub.ui.frame import CSRF_FIELD
-from tests.app.popup_steps import ACCOUNT, run_of, send
+from tests.app.popup_steps import ACCOUNT, run_of, send, share
 from tests.factories import MadePartner, make_partner
 from tests.hub_stage import HubStage
 from tests.plain_browser import Browser, Visit
@@ -125,3 +125,22 @@ async def test_the_address_of_a_form_that_came_back_leads_to_the_run(
         assert len(forms) > 9
         for path in forms:
             assert await browser.target(path.format(run_id=run_of(page).rpartition("/")[2])) == run_of(page)
+
+
+# --- coming back -----------------------------------------------------------------------------------------
+
+
+async def test_the_link_opened_again_after_the_window_was_closed_leads_to_where_the_run_stands(
+    stage: HubStage, partner: MadePartner
+) -> None:
+    link = f"/onboarding/{partner.id}?state=7&name=Fjord"
+    async with stage.browse() as browser, stage.browse() as other:
+        page = await sign_up(browser, await browser.get(link))
+        again = await browser.get(link)
+        assert (again.path, "Connect your number" in again.words) == (run_of(page), True)
+        # Another link is another run, and so is the same one in another browser.
+        assert (await browser.get(f"{link}&number=4930")).path != run_of(page)
+        assert "Create your account" in (await other.get(link)).words
+        # What is finished is over: the same link begins anew.
+        await send(browser, page, "signup", **await share(stage))
+        assert "Create your account" in (await browser.get(link)).words

@@ -11,6 +11,7 @@ from tests.factories import MadeChannel, MadeClient, MadePartner, make_channel, 
 from tests.identity.people import CHEAP, PASSWORD
 
 from partnerhub.kit.database import Database
+from partnerhub.kit.ids import token
 from partnerhub.ledger.queries import find_price_version
 from partnerhub.onboarding import queries
 from partnerhub.onboarding import services as onboarding
@@ -20,7 +21,6 @@ from partnerhub.onboarding.schemas import Run
 from partnerhub.partners.queries import get_partner
 from partnerhub.partners.schemas import Partner
 
-BROWSER = "b" * 43
 PASSING = Rules(terms_url="https://hub.example/terms", without_payment_method=True)
 
 
@@ -31,6 +31,7 @@ class MadeRun:
     database: Database
     id: UUID
     partner_id: str
+    browser: str
     rules: Rules = PASSING
     ip: str = "192.0.2.1"
 
@@ -41,7 +42,7 @@ class MadeRun:
     async def now(self) -> Run:
         """Return the run as its row says."""
         async with self.database.system() as unit:
-            return await queries.get_run(unit, run_id=self.id, browser_token=BROWSER)
+            return await queries.get_run(unit, run_id=self.id, browser_token=self.browser)
 
     async def partner(self) -> Partner:
         """Return the run's partner."""
@@ -53,7 +54,7 @@ class MadeRun:
         return await onboarding.sign_up_client(
             self.database,
             run_id=self.id,
-            browser_token=BROWSER,
+            browser_token=self.browser,
             company="Acme",
             person="Ann",
             email=email,
@@ -70,7 +71,7 @@ class MadeRun:
         return await onboarding.sign_in_client(
             self.database,
             run_id=self.id,
-            browser_token=BROWSER,
+            browser_token=self.browser,
             email=email,
             password=PASSWORD,
             passwords=CHEAP,
@@ -88,7 +89,7 @@ class MadeRun:
         return await onboarding.accept_prices(
             self.database,
             run_id=self.id,
-            browser_token=BROWSER,
+            browser_token=self.browser,
             accepts=accepts,
             version=await self.version() if version is None else version,
             rules=self.rules,
@@ -100,7 +101,7 @@ class MadeRun:
         return await onboarding.decide_permissions(
             self.database,
             run_id=self.id,
-            browser_token=BROWSER,
+            browser_token=self.browser,
             shown=shown,
             shared=shared,
             rules=self.rules,
@@ -110,13 +111,13 @@ class MadeRun:
     async def connect_another(self) -> Run:
         """Press the button that leads to Meta's window again."""
         return await onboarding.go_back_to_connect(
-            self.database, run_id=self.id, browser_token=BROWSER, rules=self.rules
+            self.database, run_id=self.id, browser_token=self.browser, rules=self.rules
         )
 
     async def choose_permissions(self) -> Run:
         """Press the button that leads to the permission page."""
         return await onboarding.choose_permissions(
-            self.database, run_id=self.id, browser_token=BROWSER, rules=self.rules
+            self.database, run_id=self.id, browser_token=self.browser, rules=self.rules
         )
 
     async def shows(self) -> list[tuple[str, bool, bool]]:
@@ -135,12 +136,13 @@ async def open_run(
     rules: Rules = PASSING,
     ip: str = "192.0.2.1",
 ) -> MadeRun:
-    """Open one of the partner's links."""
+    """Open one of the partner's links in a fresh browser."""
+    browser = token()
     async with database.system() as unit:
         started = await onboarding.start_run(
-            unit, partner_id=partner.id, entry=entry or Entry(), browser_token=BROWSER
+            unit, partner_id=partner.id, entry=entry or Entry(), browser_token=browser
         )
-    return MadeRun(database, started.run_id, partner.id, rules, ip)
+    return MadeRun(database, started.run_id, partner.id, browser, rules, ip)
 
 
 async def make_customer(

@@ -32,7 +32,7 @@ from hypothesis.stateful import (
 from tests.factories import MadePartner, make_partner
 from tests.ledger.stock import stock_prices
 from tests.meta.conftest import client_of
-from tests.onboarding.runs import BROWSER, PASSING, MadeRun, open_run
+from tests.onboarding.runs import PASSING, MadeRun, open_run
 from tests.simulator import harness
 from tests.simulator.harness import Meta
 
@@ -137,7 +137,11 @@ class PopupLife(RuleBasedStateMachine):
 
     @rule()
     def take_known(self) -> None:
-        self._send(onboarding.choose_known_numbers(self.database, run_id=self.made.id, browser_token=BROWSER))
+        self._send(
+            onboarding.choose_known_numbers(
+                self.database, run_id=self.made.id, browser_token=self.made.browser
+            )
+        )
 
     @rule(data=st.data())
     def decide(self, data: st.DataObject) -> None:
@@ -274,7 +278,7 @@ class PopupLife(RuleBasedStateMachine):
             return await onboarding.complete_signup(
                 self.connector,
                 run_id=self.made.id,
-                browser_token=BROWSER,
+                browser_token=self.made.browser,
                 result=result,
                 channel_id=channel_id,
             )

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import pytest
 from tests import factories
+from tests.onboarding.runs import MadeRun
 
 from partnerhub.identity.schemas import Actor, ActorKind
 from partnerhub.kit import clock
@@ -34,7 +35,7 @@ from partnerhub.onboarding.errors import (
     RedirectNotAllowed,
 )
 from partnerhub.onboarding.io_signature import Window
-from partnerhub.onboarding.schemas import Refusal, Run, StartedRun, UnknownBrowser
+from partnerhub.onboarding.schemas import Refusal, Run, StartedRun, Step, UnknownBrowser
 from partnerhub.onboarding.services import Visitor
 from partnerhub.onboarding.services.links import network_of
 from partnerhub.partners import services as partners
@@ -89,8 +90,13 @@ class Door:
         async with self.database.system() as unit:
             return await queries.get_run(unit, run_id=started.run_id, browser_token=browser)
 
+    async def sign_up(self, run: Run, email: str = "ann@acme.example") -> Run:
+        """Send the first form."""
+        return await MadeRun(self.database, run.id, self.partner_id, browser=ANN).sign_up(email)
+
     async def finish(self, run: Run) -> None:
         """Bring a run to its end."""
+        await self.sign_up(run)
         async with self.database.system() as unit:
             await unit.execute("update onboarding_run set step = 'done' where id = %s", (run.id,))
 
@@ -151,17 +157,49 @@ async def test_the_same_browser_comes_back_to_its_run(door: Door) -> None:
         await door.open(link)
 
 
-async def test_the_same_browser_may_begin_otherwise_until_a_sign_up_is_finished(door: Door) -> None:
+async def test_the_same_browser_may_begin_otherwise_until_a_client_signs_up(door: Door) -> None:
     first = await door.run(door.query(number="4930901820"))
     second = await door.run(door.query(number="4930901821"))
     assert second.id != first.id
     assert second.parameter("number") == "4930901821"
     with clock.set_to(NOW + timedelta(minutes=6)), pytest.raises(IoSignatureTooOld):
         await door.open(door.query(NOW, number="4930901822"))
-    await door.finish(second)
+    second = await door.sign_up(second)
+    # The others end where they are, and the one that went on is still there.
+    for other in (door.query(number="4930901822"), door.query(number="4930901820")):
+        with pytest.raises(IoSignatureUsed):
+            await door.open(other)
     with pytest.raises(IoSignatureUsed):
-        await door.open(door.query(number="4930901822"))
+        await door.sign_up(first, "ben@acme.example")
+    assert await door.run(door.query(number="4930901821")) == second
     assert (await door.run(door.query(NOW + timedelta(seconds=1)))).id not in {first.id, second.id}
+
+
+async def test_of_the_runs_of_one_signature_one_makes_a_client_however_they_hurry(door: Door) -> None:
+    runs = [await door.run(door.query(email=f"{name}@acme.example")) for name in "abc"]
+    ends = await asyncio.gather(
+        *(door.sign_up(run, run.parameter("email")) for run in runs), return_exceptions=True
+    )
+    assert sorted(type(end).__name__ for end in ends) == ["IoSignatureUsed", "IoSignatureUsed", "Run"]
+    async with door.database.system() as unit:
+        assert await unit.fetch_value("select count(*) from client") == 1
+        # A refused sign-up leaves no person behind either.
+        assert await unit.fetch_value("select count(*) from hub_user where email like '%@acme.example'") == 1
+
+
+async def test_a_run_that_began_without_a_signature_ends_where_one_is_asked_for(door: Door) -> None:
+    await switch(door.database, door.partner_id, is_on=False)
+    waiting, done = await door.run("state=1"), await door.run("state=2")
+    await door.finish(done)
+    await switch(door.database, door.partner_id, is_on=True)
+    signed = await door.run(door.query())
+    with pytest.raises(IoSignatureMissing) as stopped:
+        await door.sign_up(waiting, "ben@acme.example")
+    assert stopped.value.partner_id == door.partner_id
+    # Who is on the way back and who has a signature go on.
+    async with door.database.system() as unit:
+        assert (await queries.get_run(unit, run_id=done.id, browser_token=ANN)).step is Step.DONE
+    assert (await door.sign_up(signed, "ben@acme.example")).client_id
 
 
 async def test_another_browser_is_refused_and_the_first_goes_on(door: Door) -> None:

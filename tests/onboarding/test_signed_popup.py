@@ -12,6 +12,7 @@ from datetime import timedelta
 from urllib.parse import quote
 
 import pytest
+from tests.app.popup_steps import ACCOUNT, run_of, send
 from tests.hub_stage import HubStage, staged
 from tests.plain_browser import Browser, Visit
 
@@ -224,3 +225,35 @@ async def test_the_partner_of_the_path_is_the_one_that_signed(site: Site) -> Non
         assert is_stopped(visit, "io_signature_bad")
         missing = await browser.get(site.link(partner_id="nobodyPA"))
         assert (missing.status, missing.headers["x-error-code"]) == (404, "partner_link_unknown")
+
+
+async def test_one_signature_brings_one_client_whatever_its_links_say(site: Site) -> None:
+    with clock.set_to(clock.now()):
+        links = [site.link(email=f"{name}@acme.example") for name in "abc"]
+    async with site.stage.browse() as browser:
+        pages = [await browser.get(link) for link in links]
+        assert len({page.path for page in pages}) == 3
+        first = await send(browser, pages[0], "account", **{**ACCOUNT, "email": "a@acme.example"})
+        assert "Connect your number" in first.words
+        for page in pages[1:]:
+            late = await send(browser, page, "account", **{**ACCOUNT, "email": "b@acme.example"})
+            assert is_stopped(late, "io_signature_used")
+            assert is_stopped(await browser.get(page.path), "io_signature_used")
+        assert (await browser.get(links[0])).path == run_of(first)
+
+
+async def test_runs_without_a_signature_are_interrupted_once_one_is_asked_for(site: Site) -> None:
+    async def switch(is_on: bool) -> None:
+        async with site.stage.database.system() as unit:
+            await unit.execute("update partner set io_signature_enabled = %s", (is_on,))
+
+    await switch(False)
+    async with site.stage.browse() as browser:
+        page = await browser.get(f"/onboarding/{site.partner_id}")
+        page = await send(browser, page, "account", **ACCOUNT)
+        await switch(True)
+        for action in ("known", "again", "permissions", "signup"):
+            assert is_stopped(await send(browser, page, action), "io_signature_missing")
+        assert is_stopped(await browser.get(page.path), "io_signature_missing")
+        assert "Acme Chat" in (await browser.get(page.path)).words
+    assert {one.reason for one in await site.refusals()} == {"io_signature_missing"}

@@ -225,6 +225,9 @@ async def open_run(visit: Visit, run_id: UUID) -> View | Response[Any]:
             partner = await partner_queries.get_partner(unit, partner_id=run.partner_id)
     except RunOver as error:
         return await stopped(visit, error, partner_id=error.partner_id)
+    except IoSignatureRefused as error:
+        await onboarding.note_refused(visit.db, partner_id=error.partner_id, refused=error, ip=visit.ip)
+        return await stopped(visit, error, partner_id=error.partner_id)
     except RunUnknown as error:
         return await stopped(visit, error)
     page = page_of(visit, partner, wished=run.parameter("locale"))

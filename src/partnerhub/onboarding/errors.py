@@ -24,9 +24,16 @@ class RedirectNotAllowed(Forbidden):
 
 
 class IoSignatureRefused(Forbidden):
-    """The partner lets in signed links only, and this is none; `io_signature_…` says why."""
+    """The partner lets in signed links only, and this is none; `io_signature_…` says why.
+
+    `partner_id` is known where a run is stopped on its way.
+    """
 
     code = "io_signature_refused"
+
+    def __init__(self, message: str, *, partner_id: str = "") -> None:
+        super().__init__(message)
+        self.partner_id = partner_id
 
 
 class IoSignatureMissing(IoSignatureRefused):
@@ -60,7 +67,7 @@ class IoSignatureInFuture(IoSignatureRefused):
 
 
 class IoSignatureUsed(IoSignatureRefused):
-    """Another browser opened a link with this signature first, or a sign-up was finished with it."""
+    """Another browser opened a link with this signature first, or another sign-up went on with it."""
 
     code = "io_signature_used"
 

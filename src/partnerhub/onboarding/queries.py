@@ -9,27 +9,32 @@ from partnerhub.kit import clock
 from partnerhub.kit.crypto import fingerprint
 from partnerhub.kit.database import Unit
 from partnerhub.ledger import queries as ledger
-from partnerhub.onboarding.errors import RunOver, RunUnknown
+from partnerhub.onboarding.errors import IoSignatureMissing, IoSignatureUsed, RunOver, RunUnknown
 from partnerhub.onboarding.rules import Rules, is_fixed
 from partnerhub.onboarding.schemas import KnownNumber, Refusal, Run, Sharable, Step
 from partnerhub.partners.schemas import Partner
 
 RUN_COLUMNS = (
-    "id, partner_id, client_id, step, parameters, redirect_url, state, waba_id, channel_ids, revoked_ids, "
+    "id, partner_id, signature_hash is not null as is_signed, client_id, step, parameters, "
+    "redirect_url, state, waba_id, channel_ids, revoked_ids, "
     "error_code, error_message, created_at, expires_at"
 )
 
 
 async def get_run(unit: Unit, *, run_id: UUID, browser_token: str, for_update: bool = False) -> Run:
-    """Return the run if it belongs to this browser and is not over.
+    """Return the run if it belongs to this browser and may go on.
 
-    Raises: RunUnknown, RunOver.
+    Raises: RunUnknown, RunOver, IoSignatureMissing where the partner asks for signatures since it began,
+    IoSignatureUsed where another run went on with its signature.
     """
     if for_update:
         # By itself, so that the next statement sees what was committed while this one waited.
         await unit.execute("select from onboarding_run where id = %s for update", (run_id,))
     rows = await unit.fetch_dicts(
-        f"select {RUN_COLUMNS}, browser_hash, exists (select from onboarding_claim where ends_at > %s and"
+        f"select {RUN_COLUMNS}, browser_hash, (select io_signature_enabled from partner"
+        " where partner.id = run.partner_id) as must_be_signed, exists (select from io_use"
+        " where claimed_at is not null and io_use.signature_hash = run.signature_hash"
+        " and run_id <> run.id) as is_overtaken, exists (select from onboarding_claim where ends_at > %s and"
         " (name = 'run:' || run.id or name in (select 'channel:' || unnest(run.channel_ids)))) as is_working"
         " from onboarding_run run where id = %s",
         (clock.now(), run_id),
@@ -42,7 +47,14 @@ async def get_run(unit: Unit, *, run_id: UUID, browser_token: str, for_update: b
             "This sign-up took too long. Start again from the page that opened it.",
             partner_id=row["partner_id"],
         )
-    return Run(**{**row, "step": Step(row["step"])})
+    must_be_signed, is_overtaken = row.pop("must_be_signed"), row.pop("is_overtaken")
+    run = Run(**{**row, "step": Step(row["step"])})
+    if run.step is not Step.DONE:
+        if must_be_signed and not run.is_signed:
+            raise IoSignatureMissing("The sign-up began without a signature.", partner_id=run.partner_id)
+        if is_overtaken:
+            raise IoSignatureUsed("Another sign-up went on with this link.", partner_id=run.partner_id)
+    return run
 
 
 async def list_known_numbers(unit: Unit, *, client_id: str, number: str = "") -> list[KnownNumber]:

@@ -27,10 +27,12 @@ class Run:
     `parameters` are the link's own (see `entry.Entry`). `channel_ids` are the channels that this run brought
     and, once it is done, those that its client left permitted; `revoked_ids` whose permission it took back.
     It `is_working` while a request is at it, or at its number for another run: nobody else moves it then.
+    `is_signed` says that a link with IO Signature began it.
     """
 
     id: UUID
     partner_id: str
+    is_signed: bool
     client_id: str | None
     step: Step
     parameters: dict[str, Any]  # Any: JSON of Entry's fields

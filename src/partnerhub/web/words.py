@@ -62,7 +62,8 @@ ERRORS: Mapping[str, str] = {
         "The link is made for a later time: a clock on the partner's side is wrong."
     ),
     "io_signature_used": N_(
-        "The link was opened in another browser before, or somebody opened theirs in the same second."
+        "The link was opened in another browser before, somebody opened theirs in the same second, or another"
+        " sign-up went on with it."
     ),
     "cookies_too_large": N_(
         "Your browser sends more cookies than this site has set. Delete the cookies of this site."

@@ -3,7 +3,7 @@
 from partnerhub.onboarding.services.account import sign_in_client, sign_up_client
 from partnerhub.onboarding.services.connect import Connector, complete_signup, note_cancelled
 from partnerhub.onboarding.services.finish import choose_known_numbers, finish_run, go_back_to_connect
-from partnerhub.onboarding.services.links import Visitor, open_link, tidy_links
+from partnerhub.onboarding.services.links import Visitor, note_refused, open_link, tidy_links
 from partnerhub.onboarding.services.permissions import choose_permissions, decide_permissions
 from partnerhub.onboarding.services.prices import accept_prices
 from partnerhub.onboarding.services.start import RUN_LIFETIME, start_run
@@ -22,6 +22,7 @@ __all__ = [
     "finish_run",
     "go_back_to_connect",
     "note_cancelled",
+    "note_refused",
     "open_link",
     "sign_in_client",
     "sign_up_client",

@@ -17,6 +17,7 @@ from partnerhub.onboarding import queries
 from partnerhub.onboarding.errors import AccountExists, StepWrong
 from partnerhub.onboarding.rules import NO_RULES, Rules
 from partnerhub.onboarding.schemas import Run, Step
+from partnerhub.onboarding.services.links import claim_signature
 from partnerhub.onboarding.services.steps import move_to, place_after_account
 from partnerhub.partners import queries as partners
 
@@ -168,6 +169,7 @@ async def _at_account(unit: Unit, run_id: UUID, browser_token: str) -> Run:
     run = await queries.get_run(unit, run_id=run_id, browser_token=browser_token, for_update=True)
     if run.step is not Step.ACCOUNT:
         raise StepWrong("This step is done already.")
+    await claim_signature(unit, run=run)
     return run
 
 

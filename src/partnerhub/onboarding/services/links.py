@@ -2,7 +2,8 @@
 
 A signature belongs to the browser that opens it first and to the run that began with it. That browser may
 reload and go back: it lands in its run again. With other parameters it may start anew while the link is in
-time and no sign-up was finished. Any other browser is refused.
+time, until one of its runs goes past the account: the signature is that run's from then on, and no other run
+of it goes further. Any other browser is refused.
 """
 
 from __future__ import annotations
@@ -18,9 +19,15 @@ from partnerhub.kit.crypto import Keyring
 from partnerhub.kit.database import Database, Unit
 from partnerhub.kit.ids import token, uuid7
 from partnerhub.onboarding.entry import Entry
-from partnerhub.onboarding.errors import CookiesNeeded, IoSignatureBad, IoSignatureRefused, PartnerLinkUnknown
+from partnerhub.onboarding.errors import (
+    CookiesNeeded,
+    IoSignatureBad,
+    IoSignatureRefused,
+    IoSignatureUsed,
+    PartnerLinkUnknown,
+)
 from partnerhub.onboarding.io_signature import SignedLink, Window, read_signature
-from partnerhub.onboarding.schemas import StartedRun, UnknownBrowser
+from partnerhub.onboarding.schemas import Run, StartedRun, UnknownBrowser
 from partnerhub.onboarding.services.start import RUN_LIFETIME, is_browser_token, start_run
 from partnerhub.partners import queries as partners
 from partnerhub.partners.errors import PartnerUnknown
@@ -70,9 +77,30 @@ async def open_link(
                 signed=signed,
             )
     except IoSignatureRefused as refused:
-        async with db.system() as unit:
-            await _note(unit, partner_id=partner_id, refused=refused, ip=visitor.ip)
+        await note_refused(db, partner_id=partner_id, refused=refused, ip=visitor.ip)
         raise
+
+
+async def claim_signature(unit: Unit, *, run: Run) -> None:
+    """Give a signature to the run whose client is known now; nothing for a run without one.
+
+    Of two runs that come at once the second waits for the first's commit. Raises: IoSignatureUsed.
+    """
+    if not run.is_signed:
+        return
+    claimed = await unit.execute(
+        "update io_use set run_id = %s, claimed_at = %s where signature_hash ="
+        " (select signature_hash from onboarding_run where id = %s) and (claimed_at is null or run_id = %s)",
+        (run.id, clock.now(), run.id, run.id),
+    )
+    if not claimed:
+        raise IoSignatureUsed("Another sign-up went on with this link.", partner_id=run.partner_id)
+
+
+async def note_refused(db: Database, *, partner_id: str, refused: IoSignatureRefused, ip: str) -> None:
+    """Keep for the partner that IO Signature stopped somebody."""
+    async with db.system() as unit:
+        await _note(unit, partner_id=partner_id, refused=refused, ip=ip)
 
 
 async def tidy_links(db: Database) -> None:

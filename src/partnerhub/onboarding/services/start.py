@@ -30,6 +30,7 @@ RUN_LIFETIME = timedelta(hours=24)
 """How long a client may take; a code from Meta lives 30 seconds, but people look for their phone."""
 
 _TOKEN_LENGTH = 40
+_Wish = tuple[dict[str, Any], str | None, str | None]  # parameters (JSON), redirect URL, state
 
 
 async def start_run(
@@ -45,7 +46,7 @@ async def start_run(
 
     `browser_token` is the secret that this browser already holds, `run_tokens` are those of the runs that it
     began, so that runs in two tabs both go on.
-    `signed` is the link's signature, checked; a browser that comes again with it gets the run it has.
+    `signed` is the link's signature, checked. A browser that comes again gets the run it has.
     Raises: PartnerLinkUnknown, OnboardingClosed, RedirectNotAllowed, IoSignatureRefused.
     """
     try:
@@ -70,19 +71,24 @@ async def start_run(
     run_id, now = uuid7(), clock.now()
     if browser_token is None or not is_browser_token(browser_token):
         browser_token = token()
-    if signed is not None:
-        wish = (parameters, redirect_url, entry.state or None)
-        held = {fingerprint(one): one for one in (*run_tokens, browser_token)}
-        same_run = await _find_run(unit, signed, held=held, wish=wish)
-        if same_run is not None:
-            return same_run
+    held = {fingerprint(one): one for one in (*run_tokens, browser_token)}
+    wish = (parameters, redirect_url, entry.state or None)
+    same_run = (
+        await _find_run(unit, signed, held=held, wish=wish)
+        if signed is not None
+        else await _find_unfinished(unit, partner_id=partner_id, held=held, wish=wish)
+    )
+    if same_run is not None:
+        return same_run
     await unit.execute(
-        "insert into onboarding_run (id, partner_id, browser_hash, step, parameters, redirect_url, state,"
-        " created_at, modified_at, expires_at) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        "insert into onboarding_run (id, partner_id, browser_hash, signature_hash, step, parameters,"
+        " redirect_url, state, created_at, modified_at, expires_at)"
+        " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         (
             run_id,
             partner_id,
             fingerprint(browser_token),
+            signed.signature_hash if signed is not None else None,
             Step.ACCOUNT.value,
             Jsonb(parameters),
             redirect_url,
@@ -112,7 +118,7 @@ async def _find_run(
     signed: SignedLink,
     *,
     held: Mapping[bytes, str],
-    wish: tuple[dict[str, Any], str | None, str | None],
+    wish: _Wish,
 ) -> StartedRun | None:
     """Find the run that this browser began with this signature, or None where it may begin one.
 
@@ -122,8 +128,8 @@ async def _find_run(
     now = clock.now()
     await unit.lock(f"io_use:{signed.signature_hash.hex()}")
     uses = await unit.fetch_dicts(
-        "select io_use.browser_hash, run_id, step, parameters, redirect_url, state, expires_at"
-        " from io_use join onboarding_run on onboarding_run.id = run_id where signature_hash = %s",
+        "select io_use.browser_hash, run_id, claimed_at, parameters, redirect_url, state, expires_at"
+        " from io_use join onboarding_run on onboarding_run.id = run_id where io_use.signature_hash = %s",
         (signed.signature_hash,),
     )
     use = uses[0] if uses else None
@@ -137,6 +143,30 @@ async def _find_run(
         raise IoSignatureUsed(
             "The link was opened in another browser, or another link of the same second was."
         )
-    if use is not None and use["step"] == Step.DONE.value:
-        raise IoSignatureUsed("A sign-up was finished with this link.")
+    if use is not None and use["claimed_at"] is not None:
+        raise IoSignatureUsed("Another sign-up went on with this link.")
     return None
+
+
+async def _find_unfinished(
+    unit: Unit, *, partner_id: str, held: Mapping[bytes, str], wish: _Wish
+) -> StartedRun | None:
+    """Find the newest run that this browser began with an equal link and can still go on with."""
+    parameters, redirect_url, state = wish
+    rows = await unit.fetch_dicts(
+        "select id, browser_hash from onboarding_run where browser_hash = any(%s) and partner_id = %s"
+        " and step <> %s and expires_at > %s and parameters = %s and redirect_url is not distinct from %s"
+        " and state is not distinct from %s order by id desc limit 1",
+        (
+            list(held),
+            partner_id,
+            Step.DONE.value,
+            clock.now(),
+            Jsonb(parameters),
+            redirect_url,
+            state,
+        ),
+    )
+    if not rows:
+        return None
+    return StartedRun(run_id=rows[0]["id"], browser_token=held[bytes(rows[0]["browser_hash"])])

@@ -3,6 +3,7 @@ create table onboarding_run (
   id            uuid primary key,
   partner_id    text not null references partner,
   browser_hash  bytea not null,
+  signature_hash bytea, -- of the signed link that began it (IO Signature)
   client_id     text references client,
   step          text not null default 'started',
   parameters    jsonb not null default '{}',
@@ -18,6 +19,7 @@ create table onboarding_run (
   expires_at    timestamptz not null
 );
 create index onboarding_run_partner on onboarding_run (partner_id, created_at desc);
+create index onboarding_run_browser on onboarding_run (browser_hash);
 create index onboarding_run_age on onboarding_run (expires_at);
 call protect('onboarding_run', 'select, insert, update', 'select, insert, update, delete', 'client_id');
 
@@ -33,15 +35,17 @@ create index onboarding_claim_holder on onboarding_claim (holder);
 create index onboarding_claim_end on onboarding_claim (ends_at);
 call protect('onboarding_claim', '', 'select, insert, update, delete');
 
--- Signatures of links (IO Signature) that were opened: each belongs to one browser and its run. Kept for as long
--- as a run may take; by then the signature itself is too old.
+-- Signatures of links (IO Signature) that were opened: each belongs to one browser and its newest run, from
+-- claimed_at on for good: there a client went past the account. Kept for as long as a run may take; by then the
+-- signature itself is too old.
 create table io_use (
   signature_hash bytea primary key,
   partner_id     text not null references partner,
   browser_hash   bytea not null,
   run_id         uuid not null references onboarding_run on delete cascade,
   signed_at      timestamptz not null,
-  used_at        timestamptz not null
+  used_at        timestamptz not null,
+  claimed_at     timestamptz
 );
 create index io_use_partner on io_use (partner_id);
 create index io_use_run on io_use (run_id);
