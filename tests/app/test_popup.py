@@ -57,6 +57,9 @@ async def test_a_link_that_leads_nowhere_says_so_with_a_code(stage: HubStage, pa
             ("/onboarding/nobodyPA", 404, "partner_link_unknown"),
             (f"/onboarding/{partner.id}?redirect_url={foreign}", 403, "redirect_not_allowed"),
             (f"/onboarding/{closed.id}", 403, "onboarding_closed"),
+            (f"/onboarding/{partner.id}?state={'x' * 4001}", 400, "state_refused"),
+            (f"/onboarding/{partner.id}?state=%00", 400, "state_refused"),
+            (f"/onboarding/{partner.id}?state=%FF", 400, "state_refused"),
             ("/onboarding/run/01a1f94b-7571-7e68-8c67-67775c26b441", 404, "onboarding_unknown"),
         ):
             page = await browser.get(path)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from partnerhub.onboarding.entry import Entry, is_allowed_redirect, read_entry, redirect_with
+from partnerhub.onboarding.entry import Entry, can_come_back, is_allowed_redirect, read_entry, redirect_with
 
 
 @pytest.mark.parametrize(
@@ -118,3 +118,34 @@ def test_a_redirect_fits_into_a_header_and_is_never_escaped_twice(given_url: str
     there = redirect_with(given_url, client_id="aCL", channel_ids=["bCH", "cCH"], revoked_ids=[], state="")
     assert there == kept.format("client=aCL&channels=[bCH,cCH]")
     assert there.isascii()
+
+
+@pytest.mark.parametrize(
+    ("query", "redirect_url"),
+    [
+        (
+            "redirect_url=https://x.example/cb?tenant=5&email=a@b.c&foo=bar",
+            "https://x.example/cb?tenant=5&foo=bar",
+        ),
+        ("redirect_url=%22https://x.example/cb%22", "https://x.example/cb"),
+        ('redirect_url="https://x.example/cb?a=1&b=2"', "https://x.example/cb?a=1&b=2"),
+        ("redirect_url=%22https://x.example/cb?a=1&b=2%22&number=49", "https://x.example/cb?a=1&b=2"),
+        ('redirect_url="https://x.example/cb?a=1&lang=de"', "https://x.example/cb?a=1"),
+        ("redirect_url=%22https%3A%2F%2Fx.example%2Fcb%22", "https://x.example/cb"),
+        ("redirect_url=https://x.example/cb?q=%22a%22", "https://x.example/cb?q=%22a%22"),
+        ("redirect_url=https%3A%2F%2Fx.example%2Fcb%3Fa%3D1&foo=bar", "https://x.example/cb?a=1"),
+    ],
+)
+def test_a_redirect_survives_how_links_really_write_it(query: str, redirect_url: str) -> None:
+    assert read_entry(query).redirect_url == redirect_url
+
+
+@pytest.mark.parametrize("state", ["x" * 4000, "Ä" * 4000, '"{}"', " a ", "a+b%20c"])
+def test_a_state_is_taken_as_it_is(state: str) -> None:
+    assert read_entry("state=" + quote(state, safe="")).state == state
+    assert can_come_back(state)
+
+
+@pytest.mark.parametrize("raw", ["x" * 4001, "a%00b", "a%FFb"])
+def test_a_state_that_could_not_come_back_is_told_from_others(raw: str) -> None:
+    assert not can_come_back(read_entry(f"state={raw}").state)

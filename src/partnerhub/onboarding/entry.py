@@ -12,6 +12,7 @@ import re
 import string
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import quote, unquote, unquote_plus, urlsplit, urlunsplit
 
 _KNOWN = frozenset(
@@ -24,6 +25,9 @@ _KNOWN = frozenset(
 _LANGUAGES = {"de": "de", "en": "en", "pt": "pt-BR", "pt-br": "pt-BR", "es": "es"}
 _PLANS = frozenset({"basic", "regular", "premium"})
 _LONGEST = 2000
+LONGEST_STATE: Final = 4000
+LONGEST_REDIRECT: Final = 2048
+_QUOTED = re.compile(r'(?:"|%22)(.*?)(?:"|%22)?', re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,7 @@ class Entry:
     """The parameters of one link; empty text means not given.
 
     `number` holds digits only. `repeated` names parameters that came more than once (the first counts).
+    `state` and `redirect_url` are whole however long they are: they are taken as they are, or refused.
     """
 
     number: str = ""
@@ -57,20 +62,21 @@ def read_entry(query: bytes | str) -> Entry:
     text = query.decode("utf-8", "replace") if isinstance(query, bytes) else query
     values: dict[str, str] = {}
     repeated: set[str] = set()
-    collecting_redirect = False
+    has_raw_redirect = False
     for part in text.split("&"):
         if not part:
             continue
         key, has_value, raw = part.partition("=")
         key = unquote_plus(key).strip()
         if key in _KNOWN:
-            collecting_redirect = key == "redirect_url" and "?" in raw
             if key in values:
                 repeated.add(key)
                 continue
             values[key] = raw
-        elif collecting_redirect:
-            # The redirect was not encoded: what follows its own “?” and is none of ours belongs to it.
+            has_raw_redirect |= key == "redirect_url" and "?" in raw
+        elif has_raw_redirect:
+            # The redirect was not encoded: what comes after its own “?” and is none of ours belongs to it,
+            # also behind a parameter that could be either's and is ours.
             values["redirect_url"] += "&" + key + (has_value and "=" + raw)
     clean = {key: _decode(key, raw) for key, raw in values.items()}
     return Entry(
@@ -98,19 +104,27 @@ def _decode(key: str, raw: str) -> str:
     if key in {"email", "number"}:
         value = unquote(raw)
     elif key == "redirect_url":
-        value = unquote(raw) if "://" not in raw else raw
+        # One demo tool wraps values in literal double quotes, and browsers escape those.
+        bare = quoted[1] if (quoted := _QUOTED.fullmatch(raw)) else raw
+        value = unquote(bare) if "://" not in bare else bare
+    elif key == "state":
+        return unquote_plus(raw, errors="surrogateescape")
     elif key in {"io_signature", "io_timestamp"}:
         # Base64 has pluses, and what is signed is taken as it is: nothing is mended before it is checked.
         return unquote(raw)[:_LONGEST]
     else:
         value = unquote_plus(raw)
-    value = value.replace("\x00", "")[:_LONGEST]
-    # One demo tool wraps values in literal double quotes.
-    if key == "state":
-        return value
+    value = value.replace("\x00", "")
+    if key != "redirect_url":
+        value = value[:_LONGEST]
     if len(value) > 1 and value[0] == value[-1] == '"':
         value = value[1:-1]
     return value.strip()
+
+
+def can_come_back(state: str) -> bool:
+    """Say whether a state can be kept and sent back as it came: not too long, UTF-8, no zero character."""
+    return len(state) <= LONGEST_STATE and not re.search("[\x00\ud800-\udfff]", state)
 
 
 def redirect_with(

@@ -23,6 +23,12 @@ class RedirectNotAllowed(Forbidden):
     code = "redirect_not_allowed"
 
 
+class StateRefused(Invalid):
+    """The link's `state` cannot come back as it is: over 4,000 characters, not UTF-8, or a zero character."""
+
+    code = "state_refused"
+
+
 class IoSignatureRefused(Forbidden):
     """The partner lets in signed links only, and this is none; `io_signature_…` says why.
 

@@ -54,6 +54,7 @@ ERRORS: Mapping[str, str] = {
     "partner_link_unknown": N_("The link names no partner that we know."),
     "onboarding_closed": N_("The partner takes no new numbers at the moment."),
     "redirect_not_allowed": N_("The link leads back to an address that the partner did not set."),
+    "state_refused": N_("The link carries more than this page can hand back, or it is damaged (state)."),
     "io_signature_missing": N_("The link is not signed. The partner lets people in from its own page only."),
     "io_signature_malformed": N_("The link's signature is damaged: a part of it may be missing."),
     "io_signature_bad": N_("The link's signature is not the partner's."),

@@ -58,7 +58,8 @@ async def open_link(
     A signed link is given to a browser that proved to keep a cookie, so that neither a link preview nor the
     first half of a double click uses it up; the caller sends such a browser here again, with its cookie.
     Links that IO Signature keeps out are noted for the partner.
-    Raises: PartnerLinkUnknown, OnboardingClosed, RedirectNotAllowed, IoSignatureRefused, CookiesNeeded.
+    Raises: PartnerLinkUnknown, OnboardingClosed, RedirectNotAllowed, StateRefused, IoSignatureRefused,
+    CookiesNeeded.
     """
     try:
         async with db.system() as unit:

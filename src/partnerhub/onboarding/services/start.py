@@ -13,13 +13,20 @@ from partnerhub.kit import clock
 from partnerhub.kit.crypto import fingerprint
 from partnerhub.kit.database import Unit
 from partnerhub.kit.ids import token, uuid7
-from partnerhub.onboarding.entry import Entry, is_allowed_redirect
+from partnerhub.onboarding.entry import (
+    LONGEST_REDIRECT,
+    LONGEST_STATE,
+    Entry,
+    can_come_back,
+    is_allowed_redirect,
+)
 from partnerhub.onboarding.errors import (
     IoSignatureMissing,
     IoSignatureUsed,
     OnboardingClosed,
     PartnerLinkUnknown,
     RedirectNotAllowed,
+    StateRefused,
 )
 from partnerhub.onboarding.io_signature import SignedLink
 from partnerhub.onboarding.schemas import StartedRun, Step
@@ -47,7 +54,7 @@ async def start_run(
     `browser_token` is the secret that this browser already holds, `run_tokens` are those of the runs that it
     began, so that runs in two tabs both go on.
     `signed` is the link's signature, checked. A browser that comes again gets the run it has.
-    Raises: PartnerLinkUnknown, OnboardingClosed, RedirectNotAllowed, IoSignatureRefused.
+    Raises: PartnerLinkUnknown, OnboardingClosed, RedirectNotAllowed, StateRefused, IoSignatureRefused.
     """
     try:
         partner = await partners.get_partner(unit, partner_id=partner_id)
@@ -58,10 +65,17 @@ async def start_run(
     if partner.blocked_new_submission:
         raise OnboardingClosed(f"{partner.brand_name} takes no new numbers at the moment.")
     redirect_url = entry.redirect_url or partner.redirect_url
-    if entry.redirect_url and not is_allowed_redirect(
-        entry.redirect_url, configured=partner.redirect_url, extra_origins=partner.redirect_origins
+    if entry.redirect_url and not (
+        len(entry.redirect_url) <= LONGEST_REDIRECT
+        and is_allowed_redirect(
+            entry.redirect_url, configured=partner.redirect_url, extra_origins=partner.redirect_origins
+        )
     ):
         raise RedirectNotAllowed("The link leads back to an address that the partner did not set.")
+    if not can_come_back(entry.state):
+        raise StateRefused(
+            f"The link's state is longer than {LONGEST_STATE} characters, no UTF-8, or has a zero character."
+        )
     # Signature and timestamp are for the entry alone and are not kept.
     parameters = {
         name: value
