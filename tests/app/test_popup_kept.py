@@ -144,3 +144,14 @@ async def test_the_link_opened_again_after_the_window_was_closed_leads_to_where_
         # What is finished is over: the same link begins anew.
         await send(browser, page, "signup", **await share(stage))
         assert "Create your account" in (await browser.get(link)).words
+
+
+@pytest.mark.parametrize("entry", ["/onboarding/{}", "/dashboard/app/{}", "/dashboard/app/{}/permissions"])
+async def test_who_only_asks_for_the_head_of_a_link_begins_nothing(
+    stage: HubStage, partner: MadePartner, entry: str
+) -> None:
+    async with stage.browse() as browser:
+        async with browser.http.head(stage.url + entry.format(partner.id)) as answer:
+            assert (answer.status, answer.cookies) == (200, {})
+        async with stage.database.system() as unit:
+            assert await unit.fetch_value("select count(*) from onboarding_run") == 0

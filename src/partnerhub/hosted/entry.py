@@ -43,6 +43,9 @@ async def enter(
     visit: NamedDependency[Visit],
 ) -> Response[Any]:
     """Start a run and lead to its clean address."""
+    if visit.request.scope.get("is_head"):
+        # Who looks whether a link works begins nothing.
+        return Response(b"", headers={"cache-control": "no-store"})
     query = visit.request.scope["query_string"]
     # The classic path leads a client who has been here before to what it shares.
     at_permissions = visit.request.scope["path"].rstrip("/").endswith("/permissions")

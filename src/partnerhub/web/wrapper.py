@@ -113,7 +113,7 @@ class Wrapper:
                 return
             if scope["method"] == "HEAD":
                 # The framework knows only GET; what HEAD promises is the same answer without its body.
-                scope = {**scope, "method": "GET"}
+                scope = {**scope, "method": "GET", "is_head": True}
                 exchange.drops_body = True
             await self._app(scope, _bounded(receive, limit), exchange.send)
         except Exception as error:
