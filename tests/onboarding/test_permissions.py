@@ -76,7 +76,7 @@ async def test_taking_everything_back_still_names_channels(database: Database, p
     run = await open_run(database, partner, AT_PERMISSIONS)
     await run.sign_in()
     done = await run.decide(shown=[only.id], shared=[])
-    target = onboarding.finish_run(done, fallback_url="https://hub.example")
+    target = onboarding.finish_run(done)
     assert target == f"https://p.example/cb?client={done.client_id}&channels=[]&revoked=[{only.id}]"
 
 

@@ -226,6 +226,9 @@ async def test_without_a_payment_provider_the_operator_stops_direct_paid_clients
         page = await popup.sign_up()
         assert "Without a payment method you cannot go on." in page.words
         assert "accepts_prices" not in page.text
+        # There is a code to ask with, and a way out.
+        assert "payment_method_needed" in page.words
+        assert "data-close-window" in page.text
         page = await popup.press("prices", version="", accepts_prices="on")
         assert "prices_changed" in page.text
         page = await popup.press("prices", version=str(await _version(database)), accepts_prices="on")
@@ -576,6 +579,39 @@ async def test_a_saved_logo_that_no_browser_could_load_is_left_out(
         assert "Acme Chat" in page.words
         assert logo not in page.text
         assert "img-src 'self';" in page.headers["content-security-policy"]
+
+
+async def test_permissions_can_be_withdrawn_where_the_partner_takes_no_new_numbers(
+    popup: Popup, direct: MadePartner
+) -> None:
+    (number,) = await make_customer(popup.stage.database, direct, ["shared"])
+    await set_partner(popup.stage, "blocked_new_submission", True)
+    for entry in ENTRIES[1:]:
+        assert (await popup.open(direct, entry)).headers["x-error-code"] == "onboarding_closed"
+    page = await popup.open(direct, CLASSIC)
+    # Nobody signs up here, so signing in is asked for first; who signs up all the same is told.
+    assert "Sign in" in page.words
+    refused = await popup.sign_up("new@acme.example")
+    assert "onboarding_closed" in refused.text
+    await popup.open(direct, CLASSIC)
+    page = await popup.sign_in()
+    assert "Connect another number" not in page.words
+    assert "onboarding_closed" in (await popup.press("again")).text
+    popup.here = page
+    page = await popup.decide([number.id], [])
+    assert f"channels=[]&revoked=[{number.id}]" in await popup.target()
+
+
+async def test_without_a_redirect_url_the_window_ends_on_a_page_that_says_so(popup: Popup) -> None:
+    partner = await make_partner(popup.stage.database, payment_model="direct_paid", redirect_url=None)
+    (number,) = await make_customer(popup.stage.database, partner, ["shared"])
+    await popup.open(partner, CLASSIC)
+    await popup.sign_in()
+    page = await popup.decide([number.id], [])
+    assert "What you took back stopped at once. You may close this window." in page.words
+    assert "data-close-window" in page.text
+    assert "data-go" not in page.text
+    assert await popup.browser.target(f"{popup.run}/finish") == popup.run
 
 
 # --- ways back and forth ---------------------------------------------------------------------------------

@@ -127,7 +127,6 @@ def create_hub(
                 dialog_origins=settings.meta_dialog_origins,
                 config_id=settings.meta_config_id,
                 graph_version=settings.meta_graph_version,
-                fallback_url=settings.hub_url,
                 rules=Rules(
                     terms_url=settings.terms_url,
                     without_payment_method=settings.onboarding_without_payment_method,

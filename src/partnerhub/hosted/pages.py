@@ -80,7 +80,7 @@ async def show_run(
             return view.show(
                 "hosted/done.html",
                 values={
-                    "go_on": f"/onboarding/run/{run_id}/finish",
+                    "go_on": f"/onboarding/run/{run_id}/finish" if view.run.redirect_url else "",
                     "connect_script": f"{STATIC_PATH}/connect.js",
                     "numbers": await numbers_of(view),
                 },
@@ -97,8 +97,10 @@ async def finish(
     if isinstance(view, Response):
         return view
     try:
-        target = onboarding.finish_run(view.run, fallback_url=visit.hosted.fallback_url)
+        target = onboarding.finish_run(view.run)
     except StepWrong:
+        target = None
+    if target is None:
         return to_run(run_id)
     # The target is written as it is: encoding its brackets would break clients that cut them by position.
     return Response(

@@ -64,7 +64,6 @@ class Hosted:
     dialog_origins: tuple[str, ...]
     config_id: str
     graph_version: str
-    fallback_url: str
     window: Window
     rules: Rules
 
@@ -191,7 +190,13 @@ class View:
             headers=headers,
             keeps_opener=True,
             content_policy=content_policy or content_security_policy(image_origins=self.images),
-            **{"run": self.run, "partner_name": self.partner.brand_name, "steps": steps, **values},  # type: ignore[arg-type]  # a template's values, none of them a parameter above
+            **{
+                "run": self.run,
+                "partner_name": self.partner.brand_name,
+                "takes_numbers": not self.partner.blocked_new_submission,
+                "steps": steps,
+                **values,
+            },  # type: ignore[arg-type]  # a template's values, none of them a parameter above
         )
 
 

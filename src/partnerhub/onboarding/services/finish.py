@@ -61,15 +61,17 @@ async def go_back_to_connect(
         return await queries.get_run(unit, run_id=run_id, browser_token=browser_token)
 
 
-def finish_run(run: Run, *, fallback_url: str) -> str:
-    """Return where the popup goes: the partner's redirect, or `fallback_url` where none is set.
+def finish_run(run: Run) -> str | None:
+    """Return where the popup goes, None where neither link nor partner names an address: it ends there.
 
     Raises: StepWrong while the run is not done.
     """
     if run.step is not Step.DONE or run.client_id is None:
         raise StepWrong("The connection is not finished yet.")
+    if run.redirect_url is None:
+        return None
     return redirect_with(
-        run.redirect_url or fallback_url,
+        run.redirect_url,
         client_id=run.client_id,
         channel_ids=run.channel_ids,
         revoked_ids=run.revoked_ids,

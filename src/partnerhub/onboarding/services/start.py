@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Any
 
@@ -63,7 +63,10 @@ async def start_run(
     if partner.io_signature_enabled and signed is None:
         raise IoSignatureMissing("The link has no signature.")
     if partner.blocked_new_submission:
-        raise OnboardingClosed(f"{partner.brand_name} takes no new numbers at the moment.")
+        # What a client shared it may take back at any time; nothing else begins.
+        if not entry.at_permissions:
+            raise OnboardingClosed(f"{partner.brand_name} takes no new numbers at the moment.")
+        entry = replace(entry, shows_login=True)
     redirect_url = entry.redirect_url or partner.redirect_url
     if entry.redirect_url and not (
         len(entry.redirect_url) <= LONGEST_REDIRECT

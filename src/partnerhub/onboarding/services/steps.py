@@ -10,7 +10,7 @@ from partnerhub.identity.schemas import Actor, ActorKind
 from partnerhub.kit import clock
 from partnerhub.kit.database import Unit
 from partnerhub.onboarding import queries
-from partnerhub.onboarding.errors import ClientMayNotAdd
+from partnerhub.onboarding.errors import ClientMayNotAdd, OnboardingClosed
 from partnerhub.onboarding.rules import Rules, has_choice
 from partnerhub.onboarding.schemas import KnownNumber, Run, Step
 from partnerhub.partners.schemas import Partner
@@ -48,7 +48,12 @@ async def place_at_connect(unit: Unit, *, run: Run, client_id: str) -> Place:
 
 
 async def step_to_connect(unit: Unit, *, partner: Partner, client_id: str, rules: Rules) -> Step:
-    """Return the step towards a new number: prices first, where the client has not accepted today's."""
+    """Return the step towards a new number: prices first, where the client has not accepted today's.
+
+    Raises: OnboardingClosed.
+    """
+    if partner.blocked_new_submission:
+        raise OnboardingClosed(f"{partner.brand_name} takes no new numbers at the moment.")
     if partner.payment_model != "direct_paid":
         return Step.CONNECT
     accepted = await queries.has_accepted_prices(
