@@ -307,7 +307,7 @@ query runs inside its partner's scope, and PostgreSQL's row-level security check
 | partner key with `read` | read through the Partner API |
 | partner key with `write` | change through the Partner API |
 | partner key with `security` | what a page guards by a one-time code |
-| legacy token | what a key with `read` and `write` may, while the partner's switch is on |
+| legacy token | what a key with `read` and `write` may, a member's no more than the member |
 | channel key | the Messaging API of its one number |
 
 Another partner's id in a path answers 403, whether that partner exists or not. Another partner's object under

@@ -125,16 +125,12 @@ class WorldMaker:
         channel_key = await factories.make_channel_key(db, channel=channel)
         hashed = await CHEAP.hash(PASSWORD)
         owner = await factories.make_member(db, partner=partner, password_hash=hashed)
-        member = await factories.make_member(db, partner=partner, role="member")
+        member = await factories.make_member(db, partner=partner, role="member", password_hash=hashed)
         stranger = await factories.make_member(db, partner=other)
         person = await factories.make_member(db, partner=other)
         async with db.system() as unit:
             await unit.execute("update client set user_id = %s where id = %s", (person.user_id, client.id))
             await unit.execute("update hub_user set is_operator = true where id = %s", (person.user_id,))
-        # Each world signs in from an address of its own: one address may not sign in so often.
-        issued = await issue_token(
-            db, email=owner.email, password=PASSWORD, ip=partner.id, keys=self._token_keys, passwords=CHEAP
-        )
         other_key = await self._key(other, "read", "write", "security")
         visitors = {
             Caller.ANONYMOUS: Visitor({}, {}),
@@ -148,7 +144,8 @@ class WorldMaker:
             Caller.KEY_READ: await self._key(partner, "read"),
             Caller.KEY_WRITE: await self._key(partner, "write"),
             Caller.KEY_SECURITY: await self._key(partner, "security"),
-            Caller.LEGACY_TOKEN: Visitor({"authorization": f"Bearer {issued.access_token}"}, {}),
+            Caller.OWNER_TOKEN: await self._token(partner, owner.email),
+            Caller.MEMBER_TOKEN: await self._token(partner, member.email),
             Caller.CHANNEL_KEY: Visitor({"d360-api-key": channel_key.secret}, {}),
             Caller.OTHER_KEY: other_key,
             Caller.CROSSED: other_key,
@@ -181,6 +178,18 @@ class WorldMaker:
     async def _key(self, partner: MadePartner, *scopes: str) -> Visitor:
         made = await factories.make_key(self._database, partner=partner, scopes=scopes)
         return Visitor({"x-api-key": made.secret}, {})
+
+    async def _token(self, partner: MadePartner, email: str) -> Visitor:
+        # Each world signs in from an address of its own: one address may not sign in so often.
+        issued = await issue_token(
+            self._database,
+            email=email,
+            password=PASSWORD,
+            ip=partner.id,
+            keys=self._token_keys,
+            passwords=CHEAP,
+        )
+        return Visitor({"authorization": f"Bearer {issued.access_token}"}, {})
 
     async def _person(self, user_id: str, scope: SessionScope, *, hub: Hub = Hub.PARTNER) -> Visitor:
         async with self._database.system() as unit:

@@ -198,9 +198,10 @@ async def test_a_past_hosting_type_is_shown_and_survives_other_changes(api: Api)
     assert (await api.change({"default_hosting_type": "on_premise"})).status == 400
 
 
-async def test_a_legacy_token_reads_and_writes_but_opens_nothing_that_is_guarded(api: Api) -> None:
+async def _bearer(api: Api, role: str) -> dict[str, str]:
     await api.change({"legacy_token_auth_enabled": True})
-    member = await make_member(api.database, partner=api.partner, password_hash=await CHEAP.hash(PASSWORD))
+    hashed = await CHEAP.hash(PASSWORD)
+    member = await make_member(api.database, partner=api.partner, role=role, password_hash=hashed)
     issued = await issue_token(
         api.database,
         email=member.email,
@@ -209,7 +210,38 @@ async def test_a_legacy_token_reads_and_writes_but_opens_nothing_that_is_guarded
         keys=TokenKeys(api.keyring),
         passwords=CHEAP,
     )
-    bearer = {"Authorization": f"Bearer {issued.access_token}"}
+    return {"Authorization": f"Bearer {issued.access_token}"}
+
+
+async def test_a_members_token_reads_the_settings_and_neither_changes_nor_tests_them(api: Api) -> None:
+    bearer = await _bearer(api, "member")
+    before = await api.get(headers=bearer)
+    for name, value in (
+        ("webhook_url", "https://elsewhere.example/hook"),
+        ("webhook_headers", {"X-A": "value"}),
+        ("redirect_url", "https://elsewhere.example/back"),
+        ("redirect_origins", ["https://elsewhere.example"]),
+        ("solution_id", "1" * 15),
+        ("data_localization_region", "DE"),
+        ("mm_api_routing_enabled", False),
+        ("secret_overlap_hours", 0),
+        ("io_signature_enabled", True),
+        ("legacy_token_auth_enabled", False),
+    ):
+        refused = await api.change({name: value}, headers=bearer)
+        assert (refused.status, refused.json["code"]) == (403, "role_missing"), name
+    for target in ("webhook_url/test", "redirect_url/test"):
+        refused = await api.call("POST", target, headers=bearer)
+        assert (refused.status, refused.json["code"]) == (403, "role_missing"), target
+    assert await api.get() == before
+    # The role counts as it is at the moment of the call.
+    async with api.database.system() as unit:
+        await unit.execute("update member set role = 'owner'")
+    assert (await api.change({"secret_overlap_hours": 1}, headers=bearer)).status == 200
+
+
+async def test_an_owners_token_reads_and_writes_but_opens_nothing_that_is_guarded(api: Api) -> None:
+    bearer = await _bearer(api, "owner")
     await _secret(api)
     assert (await api.change({"io_signature_enabled": True}, headers=bearer)).status == 200
     refused = await api.change({"io_signature_enabled": False}, headers=bearer)

@@ -55,7 +55,7 @@ def _document() -> Schema:
                 "Bearer": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "A legacy token; it has no scope security.",
+                    "description": "A legacy token; never security, and a member's changes no settings.",
                 },
             },
         },

@@ -25,7 +25,7 @@ async def read_settings(tenant: NamedDependency[Tenant], hub_api: NamedDependenc
     return HubJson(_shown(settings))
 
 
-@patch("/settings", guards=[requires(scope=Scope.WRITE)])
+@patch("/settings", guards=[requires(scope=Scope.WRITE, owner=True)])
 async def change_settings(
     request: HubRequest, tenant: NamedDependency[Tenant], hub_api: NamedDependency[HubApi]
 ) -> HubJson:

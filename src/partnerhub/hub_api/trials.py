@@ -30,10 +30,10 @@ from partnerhub.web.tenant import Tenant
 from partnerhub.webhooks.schemas import Phase, TestResult
 from partnerhub.webhooks.verdicts import phases_of
 
-WRITE = [requires(scope=Scope.WRITE)]
+_SETTING = [requires(scope=Scope.WRITE, owner=True)]
 
 
-@post("/webhook_url/test", status_code=200, guards=WRITE)
+@post("/webhook_url/test", status_code=200, guards=_SETTING)
 async def post_webhook_test(
     request: HubRequest, tenant: NamedDependency[Tenant], hub_api: NamedDependency[HubApi]
 ) -> HubJson:
@@ -51,7 +51,7 @@ async def post_webhook_test(
     return HubJson(_webhook(result))
 
 
-@post("/redirect_url/test", status_code=200, guards=WRITE)
+@post("/redirect_url/test", status_code=200, guards=_SETTING)
 async def post_redirect_test(
     request: HubRequest, tenant: NamedDependency[Tenant], hub_api: NamedDependency[HubApi]
 ) -> HubJson:

@@ -27,7 +27,7 @@ from partnerhub.web.tenant import Tenant
 _SENT_AS = {"redirect_url": "partner_redirect_url", "webhook_headers": "headers"}
 
 READ = [requires(scope=Scope.READ)]
-WRITE = [requires(scope=Scope.WRITE)]
+SETTING = [requires(scope=Scope.WRITE, owner=True)]
 
 
 @get("/", guards=READ)
@@ -38,7 +38,7 @@ async def get_partner(
     return PartnerJson(partner_object(await _settings(tenant, partner_api)))
 
 
-@patch("/", guards=WRITE)
+@patch("/", guards=SETTING)
 async def patch_partner(
     request: HubRequest, tenant: NamedDependency[Tenant], partner_api: NamedDependency[PartnerApi]
 ) -> PartnerJson:
@@ -61,7 +61,7 @@ async def get_webhook_url(
     return PartnerJson({"webhook_url": (await _settings(tenant, partner_api)).webhook_url})
 
 
-@post("/webhook_url", status_code=200, guards=WRITE)
+@post("/webhook_url", status_code=200, guards=SETTING)
 async def post_webhook_url(
     request: HubRequest, tenant: NamedDependency[Tenant], partner_api: NamedDependency[PartnerApi]
 ) -> PartnerJson:
@@ -81,7 +81,7 @@ async def get_balance(tenant: NamedDependency[Tenant]) -> PartnerJson:
     return PartnerJson([_balance(balance) for balance in balances])
 
 
-@patch("/settings/partner_change_request", guards=WRITE)
+@patch("/settings/partner_change_request", guards=SETTING)
 async def patch_partner_change_request(
     request: HubRequest, tenant: NamedDependency[Tenant], partner_api: NamedDependency[PartnerApi]
 ) -> PartnerJson:

@@ -28,7 +28,8 @@ class Caller(StrEnum):
     KEY_READ = "key_read"
     KEY_WRITE = "key_write"
     KEY_SECURITY = "key_security"
-    LEGACY_TOKEN = "legacy_token"  # noqa: S105 - a kind of caller
+    OWNER_TOKEN = "owner_token"  # noqa: S105 - a kind of caller: a legacy token of an owner
+    MEMBER_TOKEN = "member_token"  # noqa: S105 - the same of a member
     CHANNEL_KEY = "channel_key"
     OTHER_OWNER = "other_owner"
     OTHER_KEY = "other_key"
@@ -57,7 +58,8 @@ class Row:
     key_read: Outcome
     key_write: Outcome
     key_security: Outcome
-    legacy_token: Outcome
+    owner_token: Outcome
+    member_token: Outcome
     channel_key: Outcome
     other_owner: Outcome
     other_key: Outcome
@@ -104,14 +106,19 @@ API_READ = _row(
     key_read=_PASSES,
     key_write=_FORBIDDEN,
     key_security=_FORBIDDEN,
-    legacy_token=_PASSES,
+    owner_token=_PASSES,
+    member_token=_PASSES,
     other_key=_FORBIDDEN,
     crossed=_PASSES,
 )
 """An API call with the scope `read`, the partner id in its path and no other."""
 API_WRITE = API_READ.but(key_read=_FORBIDDEN, key_write=_PASSES)
 """An API call with the scope `write`."""
-API_SECURITY = API_READ.but(key_read=_FORBIDDEN, key_security=_PASSES, legacy_token=_FORBIDDEN)
+API_SETTING = API_WRITE.but(member_token=_FORBIDDEN)
+"""An API call with the scope `write` that changes or tests what on pages is for owners."""
+API_SECURITY = API_READ.but(
+    key_read=_FORBIDDEN, key_security=_PASSES, owner_token=_FORBIDDEN, member_token=_FORBIDDEN
+)
 """An API call with the scope `security`: what pages guard by a one-time code."""
 API_READ_OBJECT = API_READ.but(crossed=_MISSING)
 """An API call with the scope `read` that names an object in its path."""
@@ -229,11 +236,11 @@ HUB_ROWS: Mapping[str, Row] = {
     "POST /api/v2/token": OPEN,
     "GET /api/v2/openapi.json": OPEN,
     f"GET {_PARTNER}": API_READ,
-    f"PATCH {_PARTNER}": API_WRITE,
+    f"PATCH {_PARTNER}": API_SETTING,
     f"GET {_PARTNER}/webhook_url": API_READ,
-    f"POST {_PARTNER}/webhook_url": API_WRITE,
+    f"POST {_PARTNER}/webhook_url": API_SETTING,
     f"GET {_PARTNER}/balance": API_READ,
-    f"PATCH {_PARTNER}/settings/partner_change_request": API_WRITE,
+    f"PATCH {_PARTNER}/settings/partner_change_request": API_SETTING,
     f"GET {_PARTNER}/clients": API_READ,
     f"GET {_PARTNER}/clients/{{client_id}}": API_READ_OBJECT,
     f"PATCH {_PARTNER}/clients/{{client_id}}": API_WRITE_OBJECT,
@@ -258,9 +265,9 @@ HUB_ROWS: Mapping[str, Row] = {
     # the hub's own API
     "GET /api/hub/v1/openapi.json": OPEN,
     f"GET {_HUB}/settings": API_READ,
-    f"PATCH {_HUB}/settings": API_WRITE,
-    f"POST {_HUB}/webhook_url/test": API_WRITE,
-    f"POST {_HUB}/redirect_url/test": API_WRITE,
+    f"PATCH {_HUB}/settings": API_SETTING,
+    f"POST {_HUB}/webhook_url/test": API_SETTING,
+    f"POST {_HUB}/redirect_url/test": API_SETTING,
     # components, in development only
     **{
         f"GET /gallery{page}": OPEN

@@ -57,10 +57,16 @@ class Requirement:
             case SignedInUser():
                 self._check_person(principal)
             case PartnerKey() | TokenHolder():
-                if self.scope is None or self.scope not in scopes_of(principal):
-                    raise ScopeMissing(f"This needs the scope “{self.scope or 'none: a person'}”.")
+                self._check_machine(principal)
             case _:
                 assert_never(principal)
+
+    def _check_machine(self, machine: PartnerKey | TokenHolder) -> None:
+        if self.scope is None or self.scope not in scopes_of(machine):
+            raise ScopeMissing(f"This needs the scope “{self.scope or 'none: a person'}”.")
+        # Keys are made by owners; a token has the rights that its person has on pages.
+        if self.is_owner_only and isinstance(machine, TokenHolder) and machine.role != "owner":
+            raise RoleMissing("Only owners may do this.")
 
     def _check_person(self, person: SignedInUser) -> None:
         if self.hub is None or person.session.hub is not self.hub:
@@ -72,8 +78,9 @@ class Requirement:
 
 
 def requires(*, hub: Hub | None = None, owner: bool = False, scope: Scope | None = None) -> Requirement:
-    """Make a guard: people of `hub` (with `owner`, only owners), or keys and tokens with `scope`.
+    """Make a guard: people of `hub`, or keys and tokens with `scope`.
 
+    With `owner`, only owners and their tokens; a key was made by an owner.
     A path parameter `partner_id` must always be the caller's own partner, else 403.
     """
     if hub is None and scope is None:
