@@ -191,6 +191,13 @@ async def test_a_patch_changes_what_is_named_and_null_changes_nothing(api: Api) 
     assert (removed.json["webhook_url"], removed.json["logo_url"]) == (None, None)
 
 
+async def test_whether_clients_may_add_numbers_is_set_like_brand_and_logo(api: Api) -> None:
+    name = "allow_client_to_add_phone_no"
+    for sent, stays in ((False, False), (None, False), ("true", True), ("False", False), (True, True)):
+        assert (await api.patch("", {name: sent})).json[name] is stays
+        assert (await api.get("")).json[name] is stays
+
+
 @pytest.mark.parametrize(
     ("body", "name"),
     [
@@ -203,6 +210,8 @@ async def test_a_patch_changes_what_is_named_and_null_changes_nothing(api: Api) 
         ({"brand_name": ""}, "brand_name"),
         ({"logo_url": "https://日本.example/l.png"}, "logo_url"),
         ({"logo_url": "https://[::1"}, "logo_url"),
+        ({"allow_client_to_add_phone_no": "perhaps"}, "allow_client_to_add_phone_no"),
+        ({"allow_client_to_add_phone_no": 1}, "allow_client_to_add_phone_no"),
     ],
 )
 async def test_a_setting_that_does_not_work_is_400_with_details(api: Api, body: object, name: str) -> None:

@@ -112,7 +112,9 @@ def _paths() -> dict[str, dict[str, Schema]]:
         },
         _PARTNER: {
             "get": _operation("Get the partner", "Partner"),
-            "patch": _operation("Change URLs, name or logo", "Partner", body="PartnerChange"),
+            "patch": _operation(
+                "Change URLs, name, logo or whether clients may add numbers", "Partner", body="PartnerChange"
+            ),
         },
         f"{_PARTNER}/webhook_url": {
             "get": _operation("Get the partner webhook", "WebhookUrl"),

@@ -241,6 +241,7 @@ BODIES: dict[str, Schema] = {
             "partner_redirect_url": or_null(TEXT),
             "brand_name": or_null(TEXT),
             "logo_url": or_null(TEXT),
+            "allow_client_to_add_phone_no": or_null(FLAG),
         },
     },
     "WebhookUrlChange": {

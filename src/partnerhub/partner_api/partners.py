@@ -42,13 +42,14 @@ async def get_partner(
 async def patch_partner(
     request: HubRequest, tenant: NamedDependency[Tenant], partner_api: NamedDependency[PartnerApi]
 ) -> PartnerJson:
-    """Change the two URLs, the brand name or the logo; null and unknown members change nothing."""
+    """Change what the body names of the partner; null and unknown members change nothing."""
     body = read_object(await request.body())
     change = SettingsChange(
         webhook_url=_url(body, "webhook_url"),
         redirect_url=_url(body, "partner_redirect_url"),
         logo_url=_url(body, "logo_url"),
         brand_name=_or_unset(read_text(body, "brand_name")),
+        allow_client_to_add_phone_no=_flag(body, "allow_client_to_add_phone_no"),
     )
     return PartnerJson(partner_object(await _change(tenant, partner_api, change)))
 
@@ -145,6 +146,10 @@ def _url(body: dict[str, Any], name: str) -> str | UnsetType | None:  # Any: JSO
 
 def _or_unset(text: str | None) -> str | UnsetType:
     return UNSET if text is None else text
+
+
+def _flag(body: dict[str, Any], name: str) -> bool | UnsetType:  # Any: JSON that a caller wrote
+    return UNSET if body.get(name) is None else read_flag(body, name, default=False)
 
 
 def _headers(body: dict[str, Any]) -> dict[str, str] | UnsetType:  # Any: JSON that a caller wrote
