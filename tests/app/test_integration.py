@@ -6,6 +6,7 @@ import json
 
 import pytest
 from aiohttp import web
+from playwright.async_api import Browser
 
 from tests.factories import MadePartner
 from tests.hub_stage import INTEGRATION, HubStage
@@ -148,4 +149,22 @@ async def test_nothing_is_called_that_may_not_be_called(stage: HubStage) -> None
         ):
             page = await browser.send(INTEGRATION, TEST, webhook_url=url, redirect_url="")
             assert (page.status, reason in page.words) == (422, True), url
+    assert stage.receiver.got == []
+
+
+@pytest.mark.parametrize("script", [True, False])
+async def test_enter_in_an_address_saves_and_tests_nothing(
+    stage: HubStage, browser: Browser, script: bool
+) -> None:
+    owner = await stage.person()
+    async with stage.browse(owner) as plain:
+        await plain.send(INTEGRATION, INTEGRATION, **{**GOOD, "webhook_url": stage.receiver.url("/hook")})
+    for label, path in (("Redirect URL", "/back"), ("Partner webhook URL", "/new")):
+        async with stage.visit(browser, INTEGRATION, member=owner, script=script) as visit:
+            field = visit.page.get_by_label(label)
+            await field.fill(stage.receiver.url(path))
+            await field.press("Enter")
+            await visit.page.get_by_text("The earlier addresses are overwritten.").wait_for()
+    urls = stage.receiver.url("/new"), stage.receiver.url("/back")
+    assert await saved(stage, owner.partner_id) == urls
     assert stage.receiver.got == []
