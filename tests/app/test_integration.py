@@ -168,3 +168,69 @@ async def test_enter_in_an_address_saves_and_tests_nothing(
     urls = stage.receiver.url("/new"), stage.receiver.url("/back")
     assert await saved(stage, owner.partner_id) == urls
     assert stage.receiver.got == []
+
+
+async def test_a_page_that_was_open_for_long_reverts_nothing(stage: HubStage) -> None:
+    owner = await stage.person()
+    seen = {f"seen_{name}": url for name, url in GOOD.items()}
+    other = "https://other.acme.example/wa"
+    async with stage.browse(owner) as browser:
+        page = await browser.send(INTEGRATION, INTEGRATION, **GOOD)
+        assert {name: page.field(name) for name in seen} == seen
+        await browser.send(INTEGRATION, INTEGRATION, **{**GOOD, "webhook_url": other})
+        # The other page has the old webhook, and changes the redirect only.
+        back = "https://app.acme.example/back"
+        done = await browser.send(INTEGRATION, INTEGRATION, **{**GOOD, "redirect_url": back}, **seen)
+        assert (done.status, await saved(stage, owner.partner_id)) == (200, (other, back))
+        # Also where what it changed is refused: what it left shows what is saved.
+        again = {**seen, "seen_redirect_url": back}
+        wrong = await browser.send(INTEGRATION, INTEGRATION, **{**GOOD, "redirect_url": "acme"}, **again)
+        assert (wrong.status, fields(wrong)) == (422, {"webhook_url": other, "redirect_url": "acme"})
+        assert wrong.field("seen_webhook_url") == other
+
+
+async def test_two_values_for_one_address_are_shown_to_who_comes_second(stage: HubStage) -> None:
+    owner = await stage.person()
+    theirs, mine = "https://theirs.acme.example/wa", "https://mine.acme.example/wa"
+    async with stage.browse(owner) as browser:
+        await browser.send(INTEGRATION, INTEGRATION, **{**GOOD, "webhook_url": theirs})
+        seen = {"seen_webhook_url": GOOD["webhook_url"], "seen_redirect_url": GOOD["redirect_url"]}
+        told = await browser.send(INTEGRATION, INTEGRATION, **{**GOOD, "webhook_url": mine}, **seen)
+        assert (told.status, fields(told)["webhook_url"]) == (409, mine)
+        assert f"Somebody saved “{theirs}” here since you opened the page." in told.words
+        assert await saved(stage, owner.partner_id) == (theirs, GOOD["redirect_url"])
+        # Who saves again has seen it.
+        again = {name: told.field(name) for name in seen}
+        await browser.send(INTEGRATION, INTEGRATION, **{**GOOD, "webhook_url": mine}, **again)
+        assert (await saved(stage, owner.partner_id))[0] == mine
+        # The same value by two people is no conflict, and to empty what others changed is one.
+        await browser.send(INTEGRATION, INTEGRATION, **{**GOOD, "webhook_url": mine}, **seen)
+        told = await browser.send(INTEGRATION, INTEGRATION, **{**GOOD, "webhook_url": ""}, **seen)
+        assert (told.status, (await saved(stage, owner.partner_id))[0]) == (409, mine)
+        await browser.send(INTEGRATION, INTEGRATION, **{**GOOD, "webhook_url": ""})
+        told = await browser.send(INTEGRATION, INTEGRATION, **{**GOOD, "webhook_url": theirs}, **seen)
+        assert "Somebody emptied this since you opened the page." in told.words
+
+
+async def test_two_tabs_change_one_thing_each(stage: HubStage, browser: Browser) -> None:
+    owner = await stage.person()
+    async with stage.visit(browser, INTEGRATION, member=owner) as visit:
+        old = await visit.context.new_page()
+        await old.goto(stage.url + INTEGRATION)
+        panel = visit.page.locator("#addresses")
+        await panel.get_by_label("Partner webhook URL").fill(GOOD["webhook_url"])
+        await panel.get_by_role("button", name="Save changes").click()
+        await visit.page.get_by_text("The earlier addresses are overwritten.").wait_for()
+        panel = visit.page.locator("#defaults")
+        await panel.get_by_label("Data storage region").select_option("DE")
+        await panel.get_by_role("button", name="Save changes").click()
+        await visit.page.get_by_text("Saved", exact=True).wait_for()
+        panel = old.locator("#addresses")
+        await panel.get_by_label("Further sites").fill("https://shop.acme.example")
+        await panel.get_by_role("button", name="Save changes").click()
+        await old.get_by_text("The earlier addresses are overwritten.").wait_for()
+        third = await visit.context.new_page()
+        await third.goto(stage.url + INTEGRATION)
+        assert await third.get_by_label("Partner webhook URL").input_value() == GOOD["webhook_url"]
+        assert await third.get_by_label("Further sites").input_value() == "https://shop.acme.example"
+        assert await third.get_by_label("Data storage region").input_value() == "DE"

@@ -328,3 +328,30 @@ async def test_further_sites_are_one_a_line(desk: Desk) -> None:
     # A form that does not have the field leaves them alone.
     await desk.send("", redirect_url="https://app.example.com/back")
     assert (await desk.settings()).partner.redirect_origins == origins
+
+
+async def test_single_settings_of_an_old_page_are_left_as_they_are_by_now(desk: Desk) -> None:
+    await desk.send("/defaults", data_localization_region="DE", mm_api_routing_enabled="on")
+    seen = {"seen_data_localization_region": "US", "seen_mm_api_routing_enabled": "on"}
+    # The region was changed elsewhere; this page only turns the routing off.
+    saved = await desk.send("/defaults", data_localization_region="US", **seen)
+    partner = (await desk.settings()).partner
+    assert (saved.status, partner.data_localization_region, partner.mm_api_routing_enabled) == (
+        200,
+        "DE",
+        False,
+    )
+    told = await desk.send("/defaults", data_localization_region="CH", **seen)
+    assert (told.status, "“DE”" in told.words) == (409, True)
+
+    await desk.send("/solution", solution_id="12345678901234")
+    await desk.send("/solution", solution_id="", seen_solution_id="")
+    assert (await desk.settings()).partner.solution_id == "12345678901234"
+    told = await desk.send("/solution", solution_id="1" * 15, seen_solution_id="")
+    assert (told.status, "12345678901234" in told.words) == (409, True)
+
+    await desk.send("/overlap", secret_overlap_hours="48")
+    await desk.send("/overlap", secret_overlap_hours="24", seen_secret_overlap_hours="24")
+    assert (await desk.settings()).partner.secret_overlap_hours == 48
+    told = await desk.send("/overlap", secret_overlap_hours="12", seen_secret_overlap_hours="24")
+    assert (told.status, "“48”" in told.words) == (409, True)

@@ -26,6 +26,12 @@ class SettingsInvalid(Invalid):
     code = "settings_invalid"
 
 
+class SettingsOutdated(Conflict):
+    """A setting was changed by somebody else since the caller saw it; `problems` says which."""
+
+    code = "settings_outdated"
+
+
 class TestUrlMissing(Invalid):
     """There is no URL to test: none is saved, and none was given."""
 

@@ -94,6 +94,10 @@ class SettingsChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     auto_approve_partner_change: bool | UnsetType = UNSET
 
 
+NO_SETTINGS = SettingsChange()
+"""None of the settings."""
+
+
 @dataclass(frozen=True)
 class Member:
     """A person who belongs to a partner."""

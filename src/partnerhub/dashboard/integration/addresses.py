@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from litestar import Response, post
@@ -10,7 +10,7 @@ from litestar.di import NamedDependency
 from msgspec import UNSET
 
 from partnerhub.dashboard import words
-from partnerhub.dashboard.forms import Form
+from partnerhub.dashboard.forms import Form, written
 from partnerhub.dashboard.integration.page import PATH, Desk, Draft, Trial, Walk
 from partnerhub.identity.schemas import Hub
 from partnerhub.kit.errors import Invalid, TooMany
@@ -27,30 +27,34 @@ from partnerhub.webhooks.schemas import TestResult
 
 @dataclass(frozen=True)
 class AddressesForm:
-    """The addresses; an empty one clears it. `redirect_origins` has one site per line."""
+    """The addresses, and what stood in their fields before; an empty one clears it. `redirect_origins` has a
+    site per line. A field that was not sent is left alone."""
 
     webhook_url: str = ""
     redirect_url: str = ""
     redirect_origins: str | None = None
-
-    def values(self) -> dict[str, str]:
-        """Return what was written, for showing it again."""
-        return {name: text for name, text in asdict(self).items() if text is not None}
+    seen_webhook_url: str | None = None
+    seen_redirect_url: str | None = None
+    seen_redirect_origins: str | None = None
 
 
 @post(PATH, status_code=303, guards=[requires(hub=Hub.PARTNER, owner=True)])
 async def save_addresses(desk: NamedDependency[Desk], data: Form[AddressesForm]) -> Response[Any]:
     """Save the addresses; the earlier ones are overwritten and stay in the audit log."""
     return await desk.save(
-        SettingsChange(
-            webhook_url=data.webhook_url.strip() or None,
-            redirect_url=data.redirect_url.strip() or None,
-            redirect_origins=UNSET if data.redirect_origins is None else data.redirect_origins.split(),
-            webhook_headers=UNSET,
-        ),
-        values=data.values(),
+        _addresses(data.webhook_url, data.redirect_url, data.redirect_origins),
+        seen=_addresses(data.seen_webhook_url, data.seen_redirect_url, data.seen_redirect_origins),
+        values=written(data),
         title=N_("Saved"),
         text=N_("The earlier addresses are overwritten."),
+    )
+
+
+def _addresses(webhook: str | None, redirect: str | None, origins: str | None) -> SettingsChange:
+    return SettingsChange(
+        webhook_url=UNSET if webhook is None else webhook.strip() or None,
+        redirect_url=UNSET if redirect is None else redirect.strip() or None,
+        redirect_origins=UNSET if origins is None else origins.split(),
     )
 
 
@@ -86,7 +90,7 @@ async def test_webhook(
             trial=trial,
             error=error,
         )
-    draft = Draft(data.values(), {"webhook_url": error} if error else {})
+    draft = Draft(written(data), {"webhook_url": error} if error else {})
     return desk.show(situation, draft=draft, trial=trial, status=status)
 
 
@@ -118,7 +122,7 @@ async def test_redirect(
             walk=walk,
             redirect_error=error,
         )
-    draft = Draft(data.values(), {"redirect_url": error} if error else {})
+    draft = Draft(written(data), {"redirect_url": error} if error else {})
     return desk.show(await desk.read(), draft=draft, walk=walk, status=status)
 
 

@@ -6,13 +6,14 @@ code, in `confirmations`.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from litestar import Response, post
 from litestar.di import NamedDependency
+from msgspec import UNSET
 
-from partnerhub.dashboard.forms import Form
+from partnerhub.dashboard.forms import Form, written
 from partnerhub.dashboard.integration.page import PATH, Desk, Draft
 from partnerhub.identity.schemas import Hub
 from partnerhub.partners.errors import SecretMissing
@@ -29,6 +30,7 @@ class SolutionForm:
     """Meta's id of the partner's solution; empty clears it."""
 
     solution_id: str = ""
+    seen_solution_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class DefaultsForm:
 
     data_localization_region: str = ""
     mm_api_routing_enabled: str = ""
+    seen_data_localization_region: str | None = None
+    seen_mm_api_routing_enabled: str | None = None
 
 
 @dataclass(frozen=True)
@@ -44,35 +48,59 @@ class OverlapForm:
     """How many hours an earlier secret signs beside a new one."""
 
     secret_overlap_hours: str = ""
+    seen_secret_overlap_hours: str | None = None
 
 
 @post(PATH + "/solution", status_code=303, guards=_OWNER)
 async def save_solution(desk: NamedDependency[Desk], data: Form[SolutionForm]) -> Response[Any]:
     """Save the Solution ID."""
-    change = SettingsChange(solution_id=data.solution_id.strip() or None)
-    return await desk.save(change, values=asdict(data), title=N_("Saved"))
+    return await desk.save(
+        SettingsChange(solution_id=data.solution_id.strip() or None),
+        seen=SettingsChange(
+            solution_id=UNSET if data.seen_solution_id is None else data.seen_solution_id or None
+        ),
+        values=written(data),
+        title=N_("Saved"),
+    )
 
 
 @post(PATH + "/defaults", status_code=303, guards=_OWNER)
 async def save_defaults(desk: NamedDependency[Desk], data: Form[DefaultsForm]) -> Response[Any]:
     """Save what holds for numbers registered from now on."""
-    change = SettingsChange(
-        data_localization_region=data.data_localization_region,
-        mm_api_routing_enabled=bool(data.mm_api_routing_enabled),
+    region, routing = data.seen_data_localization_region, data.seen_mm_api_routing_enabled
+    return await desk.save(
+        SettingsChange(
+            data_localization_region=data.data_localization_region,
+            mm_api_routing_enabled=bool(data.mm_api_routing_enabled),
+        ),
+        seen=SettingsChange(
+            data_localization_region=UNSET if region is None else region,
+            mm_api_routing_enabled=UNSET if routing is None else bool(routing),
+        ),
+        values=written(data),
+        title=N_("Saved"),
     )
-    return await desk.save(change, values=asdict(data), title=N_("Saved"))
 
 
 @post(PATH + "/overlap", status_code=303, guards=_OWNER)
 async def save_overlap(desk: NamedDependency[Desk], data: Form[OverlapForm]) -> Response[Any]:
     """Save for how long an earlier secret signs beside the next one."""
-    hours = data.secret_overlap_hours.strip()
-    if not (hours.isascii() and hours.isdecimal() and len(hours) < 6):
+    hours, seen = _hours(data.secret_overlap_hours), _hours(data.seen_secret_overlap_hours or "")
+    if hours is None:
         reason = desk.page.say(N_("The overlap is 0 to 720 hours."))
-        draft = Draft(asdict(data), {"secret_overlap_hours": reason})
+        draft = Draft(written(data), {"secret_overlap_hours": reason})
         return desk.show(await desk.read(), draft=draft, status=422)
-    change = SettingsChange(secret_overlap_hours=int(hours))
-    return await desk.save(change, values=asdict(data), title=N_("Saved"))
+    return await desk.save(
+        SettingsChange(secret_overlap_hours=hours),
+        seen=SettingsChange(secret_overlap_hours=UNSET if seen is None else seen),
+        values=written(data),
+        title=N_("Saved"),
+    )
+
+
+def _hours(text: str) -> int | None:
+    text = text.strip()
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 6 else None
 
 
 @post(PATH + "/legacy-tokens/off", status_code=303, guards=_OWNER)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -11,6 +11,7 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 
 from partnerhub.dashboard import words
+from partnerhub.dashboard.forms import SEEN
 from partnerhub.dashboard.means import MessagingAddress, connect_link
 from partnerhub.kit import clock
 from partnerhub.kit.crypto import Keyring
@@ -18,12 +19,13 @@ from partnerhub.onboarding import queries as onboarding
 from partnerhub.onboarding.samples import SAMPLES
 from partnerhub.onboarding.schemas import Refusal
 from partnerhub.partners import queries as partners
-from partnerhub.partners.errors import SettingsInvalid
+from partnerhub.partners.errors import SettingsInvalid, SettingsOutdated
 from partnerhub.partners.redirects import RedirectResult
-from partnerhub.partners.schemas import DATA_REGIONS, PartnerSettings, SettingsChange, TokenUse
+from partnerhub.partners.schemas import DATA_REGIONS, NO_SETTINGS, PartnerSettings, SettingsChange, TokenUse
 from partnerhub.partners.services import update_settings
 from partnerhub.ui.frame import Toast, Tone
 from partnerhub.ui.languages import locale_of
+from partnerhub.web.navigation import N_
 from partnerhub.web.pages import Page
 from partnerhub.web.principal import HubRequest, SignedInUser
 from partnerhub.web.tenant import Tenant
@@ -124,7 +126,7 @@ class Desk:
             waiting = await webhook_queries.count_open(unit, partner_id=partner_id, endpoint_id=endpoint.id)
         return Situation(settings, endpoint, next(iter(found.items), None), waiting, keys, uses, refusals)
 
-    async def change(self, change: SettingsChange) -> None:
+    async def change(self, change: SettingsChange, *, seen: SettingsChange = NO_SETTINGS) -> None:
         """Change settings. Raises: SettingsInvalid and whatever else `update_settings` refuses."""
         async with self.tenant.unit() as unit:
             await update_settings(
@@ -133,24 +135,50 @@ class Desk:
                 change=change,
                 actor=self.tenant.actor,
                 keyring=self.keyring,
+                seen=seen,
                 allow_loopback=self.messaging.allow_loopback,
             )
 
     async def save(
-        self, change: SettingsChange, *, values: Mapping[str, str], title: str, text: str = ""
+        self,
+        change: SettingsChange,
+        *,
+        values: Mapping[str, str],
+        title: str,
+        text: str = "",
+        seen: SettingsChange = NO_SETTINGS,
     ) -> Response[Any]:
         """Change settings and lead back to the page, or show it again with what is wrong at each field.
 
-        `title` and `text` are marked for translation.
+        `seen` is what the form showed before it was filled in; `title` and `text` are marked for translation.
         """
         try:
-            await self.change(change)
+            await self.change(change, seen=seen)
         except SettingsInvalid as error:
             draft = Draft(values, self.page.wrong(error))
             return self.show(await self.read(), draft=draft, status=422)
+        except SettingsOutdated as error:
+            situation = await self.read()
+            return self.show(situation, draft=self._beside(situation, values, error.fields), status=409)
         return self.page.go(
             PATH, toast=Toast(title=self.page.say(title), text=self.page.say(text) if text else "")
         )
+
+    def _beside(self, situation: Situation, values: Mapping[str, str], names: Collection[str]) -> Draft:
+        """Keep what was written, say beside it what is saved by now, and take that as seen."""
+        saved = _form(situation.settings)
+        now = {SEEN + name: saved[name] for name in names}
+        said = self.page.say(
+            N_("Somebody saved {value} here since you opened the page. Save again to overwrite it.")
+        )
+        nothing = self.page.say(
+            N_("Somebody emptied this since you opened the page. Save again to write your value.")
+        )
+        errors = {
+            name: said.format(value=f"“{' '.join(saved[name].split())}”") if saved[name] else nothing
+            for name in names
+        }
+        return Draft({**values, **now}, errors)
 
     def show(
         self,
@@ -166,14 +194,7 @@ class Desk:
         partner = situation.settings.partner
         health, health_tone = words.HEALTH[situation.endpoint.health if situation.endpoint else None]
         draft = draft or Draft()
-        form = {
-            "webhook_url": situation.settings.webhook_url or "",
-            "redirect_url": partner.redirect_url or "",
-            "redirect_origins": "\n".join(partner.redirect_origins),
-            "solution_id": partner.solution_id or "",
-            "data_localization_region": partner.data_localization_region or "US",
-            "secret_overlap_hours": str(partner.secret_overlap_hours),
-        }
+        form = _form(situation.settings)
         return self.page.show(
             "dashboard/integration.html",
             status=status,
@@ -181,7 +202,7 @@ class Desk:
             situation=situation,
             health=self.page.say(health),
             health_tone=health_tone,
-            form={**form, **draft.values},
+            form={**form, **{SEEN + name: text for name, text in form.items()}, **_changed(draft.values)},
             errors={**dict.fromkeys(form, ""), **draft.errors},
             trial=trial,
             walk=walk,
@@ -221,6 +242,26 @@ async def provide_desk(
 async def show_integration(desk: NamedDependency[Desk]) -> Response[Any]:
     """Show the settings; members see them read-only."""
     return desk.show(await desk.read())
+
+
+def _form(settings: PartnerSettings) -> dict[str, str]:
+    """Return what the fields of the page show."""
+    partner = settings.partner
+    return {
+        "webhook_url": settings.webhook_url or "",
+        "redirect_url": partner.redirect_url or "",
+        "redirect_origins": "\n".join(partner.redirect_origins),
+        "solution_id": partner.solution_id or "",
+        "data_localization_region": settings.region,
+        "mm_api_routing_enabled": "on" if partner.mm_api_routing_enabled else "",
+        "secret_overlap_hours": str(partner.secret_overlap_hours),
+    }
+
+
+def _changed(values: Mapping[str, str]) -> dict[str, str]:
+    """Return what a person wrote without the fields that they left as they were: those show what is saved."""
+    left = {name for name, text in values.items() if values.get(SEEN + name) == text}
+    return {name: text for name, text in values.items() if name.removeprefix(SEEN) not in left}
 
 
 def _regions(page: Page) -> list[tuple[str, str]]:

@@ -16,9 +16,9 @@ from partnerhub.kit import clock
 from partnerhub.kit.crypto import Keyring
 from partnerhub.kit.database import Unit
 from partnerhub.kit.errors import Problem
-from partnerhub.partners.errors import SecretMissing, SettingsInvalid
+from partnerhub.partners.errors import SecretMissing, SettingsInvalid, SettingsOutdated
 from partnerhub.partners.queries import get_settings
-from partnerhub.partners.schemas import DATA_REGIONS, PartnerSettings, SettingsChange
+from partnerhub.partners.schemas import DATA_REGIONS, NO_SETTINGS, PartnerSettings, SettingsChange
 from partnerhub.partners.services.partners import brand_name_problem
 from partnerhub.webhooks import queries as webhook_queries
 from partnerhub.webhooks import services as webhooks
@@ -63,17 +63,23 @@ async def update_settings(
     change: SettingsChange,
     actor: Actor,
     keyring: Keyring,
+    seen: SettingsChange = NO_SETTINGS,
     allow_loopback: bool = False,
 ) -> PartnerSettings:
     """Change what `change` names and return the settings as they are then.
 
-    A new webhook or redirect URL overwrites the one before; the audit log keeps the history. Gateways hear
-    of a change of routing by NOTIFY `routes` with the partner's id. `allow_loopback` is for development.
-    Raises: SettingsInvalid, with a reason per setting; SecretMissing, for IO Signature without a secret.
+    `seen` is what a person had before their eyes when they wrote. Where a setting is different by now, what
+    they left as it was is not written, so that a form that was open for long reverts nothing, and what they
+    changed is refused. A new webhook or redirect URL overwrites the one before; the audit log keeps the
+    history. Gateways hear of a change of routing by NOTIFY `routes` with the partner's id. `allow_loopback`
+    is for development.
+    Raises: SettingsInvalid, with a reason per setting; SettingsOutdated, naming each setting; SecretMissing,
+    for IO Signature without a secret.
     """
     before = await get_settings(unit, partner_id=partner_id, keyring=keyring, for_update=True)
     if isinstance(change.brand_name, str):
         change = structs.replace(change, brand_name=change.brand_name.strip())
+    change = _meant(before, change, seen)
     _check(before, change, allow_loopback=allow_loopback)
     if change.io_signature_enabled is True and not before.has_platform_secret:
         raise SecretMissing("Generate a platform secret before you turn IO Signature on.")
@@ -115,7 +121,31 @@ async def update_settings(
     return after
 
 
+def _meant(before: PartnerSettings, change: SettingsChange, seen: SettingsChange) -> SettingsChange:
+    """Return a change without what its author left as they saw it, though it is so no longer.
+
+    Raises: SettingsOutdated.
+    """
+    known = [name for name in seen.__struct_fields__ if getattr(seen, name) is not UNSET]
+    stale = [name for name in known if getattr(seen, name) != _saved(before, name)]
+    left = [name for name in stale if getattr(change, name) == getattr(seen, name)]
+    outdated = [
+        name
+        for name in stale
+        if getattr(change, name) not in (UNSET, getattr(seen, name), _saved(before, name))
+    ]
+    if outdated:
+        reason = "Somebody else changed it since you saw it."
+        problems = [Problem(name, SettingsOutdated.code, reason) for name in outdated]
+        raise SettingsOutdated(
+            f"Somebody else changed {' and '.join(outdated)} meanwhile.", problems=problems
+        )
+    return structs.replace(change, **dict.fromkeys(left, UNSET))
+
+
 def _saved(settings: PartnerSettings, name: str) -> object:
+    if name == "webhook_url":
+        return settings.webhook_url
     # Never to have chosen a region is to have Meta's default.
     return settings.region if name == "data_localization_region" else getattr(settings.partner, name)
 
