@@ -116,7 +116,11 @@ async def test_where_links_must_be_signed_there_is_code_and_no_link(stage: HubSt
             assert page.values(_LINK) == []
             assert "A direct link cannot carry a signature" in page.words
             assert "There is no redirect URL yet" in page.words
-            assert "{{ io_signature }}" in page.values(_CODE)[0]
+            told = {"": 'sign-url="/signed-link"', "react": 'sign-url={"/signed-link"}'}
+            assert told.get(kind, "{{ io_signature }}") in page.values(_CODE)[0]
+            is_public = kind.startswith("public")
+            assert ("cannot ask at the click" in page.words) is is_public
+            assert ("signs at that moment" in page.words) is not is_public
 
 
 async def test_everything_is_written_anew_while_somebody_types(stage: HubStage, browser: Browser) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from html import escape
@@ -20,7 +20,7 @@ PAGE = """<!doctype html><html lang="en"><head><title>A partner's page</title><l
 {scripts}</head><body><main><h1>Acme Chat</h1>{body}</main></body></html>"""
 # What was heard, by whom; and the callback.
 LISTEN = """
-const NAMES = ["connect-callback", "connect-open", "connect-closed", "connect-blocked"];
+const NAMES = ["connect-callback", "connect-open", "connect-closed", "connect-blocked", "connect-failed"];
 window.heard = [];
 const listen = (target, where, name) =>
   target.addEventListener(name, (event) => heard.push([name, where, event.detail]));
@@ -64,8 +64,13 @@ def button(**attributes: str) -> str:
 
 
 @asynccontextmanager
-async def partner_site(hub_url: str, *, frames: str = "") -> AsyncIterator[Site]:
-    """Serve the site; what `pages` names is answered with the button script, pinned by its hash."""
+async def partner_site(
+    hub_url: str, *, frames: str = "", signer: Callable[[], Awaitable[web.Response]] | None = None
+) -> AsyncIterator[Site]:
+    """Serve the site; what `pages` names is answered with the button script, pinned by its hash.
+
+    `signer` answers at `/sign`.
+    """
     pages: dict[str, str] = {}
     script = newest_button()
     pinned = f'integrity="{script.integrity}" crossorigin="anonymous"'
@@ -76,6 +81,8 @@ async def partner_site(hub_url: str, *, frames: str = "") -> AsyncIterator[Site]
     )
     if frames:
         policy += f"; frame-src {frames}"
+    if signer:
+        policy += "; connect-src 'self'"
 
     async def page(request: web.Request) -> web.Response:
         body = pages.get(request.path)
@@ -100,7 +107,13 @@ async def partner_site(hub_url: str, *, frames: str = "") -> AsyncIterator[Site]
 
         return answer
 
+    async def sign(_request: web.Request) -> web.Response:
+        if signer is None:
+            raise web.HTTPNotFound
+        return await signer()
+
     app = web.Application()
+    app.router.add_get("/sign", sign)
     for path, text in {"/listen.js": LISTEN, "/open.js": OPEN_AT_ONCE, "/tell.js": TELL}.items():
         app.router.add_get(path, script_of(text))
     app.router.add_get("/{name}", page)

@@ -27,7 +27,7 @@ def _column(heading: str) -> set[str]:
 
 def test_every_attribute_event_part_and_property_is_documented() -> None:
     parameters = dict(re.findall(r'\["([a-z-]+)", "([a-z_]+)"\],', SCRIPT))
-    assert _column("attribute") == {*parameters, "partner-id", "base-url", "label", "disabled"}
+    assert _column("attribute") == {*parameters, "partner-id", "base-url", "label", "disabled", "sign-url"}
     assert _column("event") == set(re.findall(r'CustomEvent\("([a-z-]+)"', SCRIPT))
     looks = DOCUMENT.split("### Looks", 1)[1].split("##", 1)[0]
     for name in set(re.findall(r"--partnerhub-connect(-[a-z-]+)", SCRIPT)):

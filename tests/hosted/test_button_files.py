@@ -13,7 +13,10 @@ from tests.hub_stage import HubStage
 
 NEWEST = f"{PATH}/partnerhub-connect.js"
 # Partners pin these: a change needs a new version beside the old one.
-RELEASED = {"1.0.0": "sha384-Xzil2a/3a1h63jZp3cFs5snCnDFPm37mxrujyCeaNZeKshbU2AfVjMDqRBjPcg0G"}
+RELEASED = {
+    "1.0.0": "sha384-Xzil2a/3a1h63jZp3cFs5snCnDFPm37mxrujyCeaNZeKshbU2AfVjMDqRBjPcg0G",
+    "1.1.0": "sha384-TgZ+85ePpqHJqwv5kNQL9dVAHZODrOCGNBtBqtyNY3+VDff/utQk8rtfX2rh65LM",
+}
 GZIPPED_BUDGET_BYTES = 7 * 1024
 
 

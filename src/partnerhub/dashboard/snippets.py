@@ -28,6 +28,8 @@ PARAMETERS = (
 # The public button 1.0.2 knows the number by another name, and passes these two on no more.
 _DROPPED_BY_PUBLIC = frozenset({"lang", "partner"})
 _SIGNATURE = {"io-signature": "{{ io_signature }}", "io-timestamp": "{{ io_timestamp }}"}
+# Ours asks at the press; the public one only knows what the page was written with.
+_SIGN_URL = {"sign-url": "/signed-link"}
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class Embedding:
             f'  integrity="{self.script.integrity}"',
             '  crossorigin="anonymous" defer></script>',
             "",
-            _tag("partnerhub-connect", {**self.attributes, **self._signature}),
+            _tag("partnerhub-connect", {**self.attributes, **(_SIGN_URL if self.is_signed else {})}),
             "",
             "<script>",
             '  document.addEventListener("connect-callback", (event) => {',
@@ -81,7 +83,7 @@ class Embedding:
 
     def react(self) -> str:
         """Write our button for React; the page loads the script as in `html`."""
-        attributes = {**self.attributes, **self._signature}
+        attributes = {**self.attributes, **(_SIGN_URL if self.is_signed else {})}
         lines = (
             "// The page loads the script, see HTML.",
             'import { useEffect, useRef } from "react";',
@@ -129,10 +131,11 @@ class Embedding:
         kept = {name: value for name, value in self.attributes.items() if name not in _DROPPED_BY_PUBLIC}
         if number := kept.pop("number", ""):
             kept["requested-number"] = number
+        signature = _SIGNATURE if self.is_signed else {}
         lines = (
             '<script src="/vendor/dialog-connect-button.umd.js"></script>',
             "",
-            _tag("dialog-connect-button", {**kept, **self._signature, "label": "Connect WhatsApp"}),
+            _tag("dialog-connect-button", {**kept, **signature, "label": "Connect WhatsApp"}),
             "",
             "<script>",
             '  window.addEventListener("dialog-connect-callback", (event) => {',
@@ -142,10 +145,6 @@ class Embedding:
             "</script>",
         )
         return "\n".join(lines)
-
-    @property
-    def _signature(self) -> Mapping[str, str]:
-        return _SIGNATURE if self.is_signed else {}
 
 
 def _given(values: Mapping[str, str]) -> Sequence[tuple[str, str]]:
