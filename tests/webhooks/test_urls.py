@@ -157,6 +157,13 @@ def test_development_frees_from_https_and_ports_and_from_nothing_else() -> None:
         ({"x-callback": "https://my_host.acme.example/x"}, "url_underscore"),
         ({"x-callback": "see https://acme.example:8080/x"}, "url_port"),
         ({"x-callback": "ws://u:p@acme.example,wss://[2001:db8::1]:8443"}, "url_port"),
+        ({"X-Host": "my_host.acme.example:8443"}, "url_underscore"),
+        ({"X-Forwarded-Host": "acme.example, hooks.acme.example:443"}, "url_port"),
+        ({"X-Original-Host": "my_host"}, "url_underscore"),
+        ({"x-host": "[2001:db8::1]:8080"}, "url_port"),
+        ({"X-Cookie-Domain": "my_host.acme.example"}, "url_underscore"),
+        ({"X-Upstream": "hooks.acme.example:8443"}, "url_port"),
+        ({"X-Upstream": " My_Host.Acme.example:1 "}, "url_underscore"),
     ],
 )
 def test_a_header_that_must_not_be_sent_is_refused(headers: dict[str, str], code: str) -> None:
@@ -206,6 +213,14 @@ def test_ordinary_headers_are_taken_tokens_with_underscores_too() -> None:
             "X-Partner-Auth": "tok_live_8:9_zz",
             "User-Agent": "acme/1",
             "X-Site": "https://acme.example/a_b:c",
+            "X-Host": "hooks.acme.example",
+            "X-Forwarded-Host": "a.example, https://acme.example/a_b:1, [2001:db8::1]",
+            "X-Tenant": "eu_west.prod",
+            "X-Version": "api_v2.1:3",
+            "X-Api-Key": "live_key.secret:8443",
+            "X-Trace": "eyJhbGciOi_.eyJzdWIi_x.c2lnbmF0dXJl",
+            "X-Route": "node_a:8443",
+            "X-When": "2026-11-29T10:15:00",
         }
     )
 

@@ -1,8 +1,8 @@
 """Which URLs and headers a webhook may have; a redirect URL follows the same rules.
 
 Checked when they are set; the HTTP client checks every address again after resolution, at each attempt. The
-rules on underscores and ports hold for the host of the URL and of URLs inside header values. Every problem is
-found at once and has its own code and sentence; the examples are for people who fill in a field.
+rules on underscores and ports hold for the host of the URL and for hosts inside header values. Every problem
+is found at once and has its own code and sentence; the examples are for people who fill in a field.
 Source: onboarding documentation of the compatible product, "set multiple webhooks for phone number".
 """
 
@@ -27,6 +27,12 @@ _PRIVATE_SUFFIXES = (".localhost", ".local", ".internal", ".lan", ".home.arpa", 
 _URL_IN_VALUE = re.compile(
     r"(?<=[a-z0-9+.-])://(?:[^/?#\s@]*@)?(\[[^\]/\s]*\]|[^/?#\s:,;\"']*)(:[0-9]+)?", re.IGNORECASE
 )
+# A host without a scheme is one where the header says so by its name, such as X-Forwarded-Host, or where the
+# value is nothing but a dotted name and a port. Other words with underscores and colons are tokens.
+_HOST_NAMED = re.compile(r"(?:.*-)?(?:host|hostname|domain)", re.IGNORECASE)
+_HOST_OF_PART = re.compile(r"(\[[^\]\s]*\]|[^/?#\s:]*)(:[0-9]+)?")
+_HOST_AND_PORT = re.compile(r"((?:[a-z0-9_-]+\.)+[a-z]{2,63})(:[0-9]{1,5})", re.IGNORECASE)
+_CREDENTIAL_NAMED = re.compile(r".*(?:auth|token|key|secret|signature|cookie|password).*", re.IGNORECASE)
 _SIGNATURE_HEADERS = ("x-360dialog-signature", "x-360dialog-signature-previous")
 _SIGNATURE_PREFIX = "webhook-"
 
@@ -150,7 +156,7 @@ def find_header_problems(headers: Mapping[str, str]) -> list[Problem]:
 def check_headers(headers: Mapping[str, str]) -> None:
     """Refuse custom headers that must not be sent: framing, Host, signatures, line breaks, too many.
 
-    Host names of URLs inside values follow the rules on underscores and ports. The error carries every
+    Hosts inside values follow the rules on underscores and ports. The error carries every
     problem. Raises: HeaderRefused with the code of the first: `header_invalid`, `header_reserved`,
     `headers_too_large`, `url_underscore` or `url_port`.
     """
@@ -201,10 +207,21 @@ def _problems_of_header(name: str, value: str) -> list[Problem]:
         reserved = "belongs to the connection" in error.message
         return [Problem(name, "header_reserved" if reserved else "header_invalid", error.message)]
     found = []
-    hosts = [(match[1], match[2]) for match in _URL_IN_VALUE.finditer(value)]
+    hosts = _hosts_in(name, value)
     if any("_" in host for host, _ in hosts):
-        words = f"The header {name} holds a URL whose host has an underscore."
+        words = f"The header {name} holds a host with an underscore."
         found.append(Problem(name, "url_underscore", words))
     if any(port for _, port in hosts):
-        found.append(Problem(name, "url_port", f"The header {name} holds a URL with a port."))
+        found.append(Problem(name, "url_port", f"The header {name} holds a host with a port."))
     return found
+
+
+def _hosts_in(name: str, value: str) -> list[tuple[str, str | None]]:
+    """Return the hosts that a header's value names, each with its port."""
+    hosts = [(match[1], match[2]) for match in _URL_IN_VALUE.finditer(value)]
+    if _HOST_NAMED.fullmatch(name):
+        parts = [part.strip() for part in value.split(",") if "://" not in part]
+        hosts += [(match[1], match[2]) for part in parts if (match := _HOST_OF_PART.match(part))]
+    elif not _CREDENTIAL_NAMED.fullmatch(name) and (match := _HOST_AND_PORT.fullmatch(value.strip())):
+        hosts.append((match[1], match[2]))
+    return hosts
