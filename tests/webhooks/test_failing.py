@@ -240,7 +240,7 @@ async def test_a_receiver_that_takes_longer_than_its_limit_has_failed(
     await until(partner_has_it, within=3)
     attempts = {d.delivery.owner_kind: d.attempts[0] for d in await details(database)}
     late = attempts[OwnerKind.CHANNEL]
-    assert (late.status, late.error) == (None, "timeout_total")
+    assert (late.status, late.error) == (None, "timeout_first_byte")
     assert 4_900_000 < late.total_us < 6_500_000
     in_time = attempts[OwnerKind.PARTNER]
     assert (in_time.status, in_time.error) == (200, None)

@@ -64,6 +64,13 @@ async def test_silence_is_a_first_byte_timeout() -> None:
         assert http.state() == (0, 0, 0)
 
 
+async def test_silence_up_to_the_total_deadline_is_a_first_byte_timeout_too() -> None:
+    timeouts = Timeouts(first_byte_seconds=0.2, total_seconds=0.2)
+    async with receiver(silent) as here, client(timeouts) as http:
+        error = await failure(http, here.url())
+        assert (error.phase, error.kind) == (Phase.ATTEMPT, FailureKind.TIMEOUT_FIRST_BYTE)
+
+
 async def test_a_dripping_answer_ends_at_the_total_deadline() -> None:
     async def drip(visit: Visit) -> None:
         await visit.request()

@@ -215,10 +215,11 @@ class Connection(asyncio.Protocol):
         # A loop's timer may fire within its clock's resolution early.
         if perf_counter() + 0.001 < self._deadline:
             self._arm(self._deadline)
+        elif exchange.sent_at and not exchange.first_byte_at:
+            # Whichever deadline it is: what was missing is an answer.
+            self._fail(FailureKind.TIMEOUT_FIRST_BYTE, "No byte of an answer came in time.")
         elif perf_counter() + 0.001 >= exchange.total_deadline:
             self._fail(FailureKind.TIMEOUT_TOTAL, "The whole exchange took too long.")
-        elif not exchange.first_byte_at:
-            self._fail(FailureKind.TIMEOUT_FIRST_BYTE, "No byte of an answer came in time.")
         else:
             self._arm(exchange.total_deadline)
 
