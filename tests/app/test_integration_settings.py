@@ -188,10 +188,16 @@ async def test_io_signature_needs_a_secret_and_keeps_it(desk: Desk) -> None:
     assert (await desk.settings()).partner.io_signature_enabled is True
     page = await desk.browser.get(INTEGRATION)
     assert "Regenerate platform secret" not in page.words
-    # Whoever has the page open still cannot replace the secret.
-    refused = await desk.confirmed("generate-secret")
-    assert refused.status == 409
-    assert "io_signature_on" in refused.text
+    # Whoever has the page open cannot replace it either, and hears so before a code is mailed or spent.
+    mails = len(await mails_to(desk.stage.database, desk.owner.email))
+    action = f"{CONFIRM}/generate-secret"
+    for refused in (
+        await desk.browser.get(action),
+        await desk.browser.send(INTEGRATION, f"{action}/code"),
+        await desk.browser.send(INTEGRATION, action, code="123456"),
+    ):
+        assert (refused.status, "io_signature_on" in refused.text) == (409, True)
+    assert len(await mails_to(desk.stage.database, desk.owner.email)) == mails
     assert await desk.secret() == secret
     await desk.confirmed("io-signature-off")
     assert (await desk.settings()).partner.io_signature_enabled is False

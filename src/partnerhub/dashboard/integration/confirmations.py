@@ -22,7 +22,12 @@ from partnerhub.kit.crypto import Keyring
 from partnerhub.kit.database import Database, Unit
 from partnerhub.kit.errors import HubError, NotFound
 from partnerhub.partners.schemas import SettingsChange
-from partnerhub.partners.services import generate_platform_secret, reveal_platform_secret, update_settings
+from partnerhub.partners.services import (
+    check_secret_replaceable,
+    generate_platform_secret,
+    reveal_platform_secret,
+    update_settings,
+)
 from partnerhub.ui.frame import Toast
 from partnerhub.web.errors import CodeNeeded
 from partnerhub.web.guards import requires
@@ -52,7 +57,8 @@ class CodeForm:
 class Action:
     """One thing to confirm, in words marked for translation; `perform` returns a secret or nothing.
 
-    `done` is what is told when there is no secret to show.
+    `done` is what is told when there is no secret to show; `check` refuses, before a code is mailed or spent,
+    what could not be performed.
     """
 
     name: str
@@ -62,6 +68,11 @@ class Action:
     button: str
     perform: Callable[[Unit, Tenant, Keyring], Awaitable[str]]
     done: str = ""
+    check: Callable[[Unit, str], Awaitable[None]] | None = None
+
+
+async def _may_generate(unit: Unit, partner_id: str) -> None:
+    await check_secret_replaceable(unit, partner_id=partner_id)
 
 
 async def _generate(unit: Unit, tenant: Tenant, keyring: Keyring) -> str:
@@ -99,6 +110,7 @@ ACTIONS: Mapping[str, Action] = {
             ),
             button=N_("Generate platform secret"),
             perform=_generate,
+            check=_may_generate,
         ),
         Action(
             name="view-secret",
@@ -133,9 +145,17 @@ ACTIONS: Mapping[str, Action] = {
 
 
 @get(CONFIRM)
-async def ask(action: FromPath[str], request: HubRequest, page: NamedDependency[Page]) -> Response[Any]:
+async def ask(
+    action: FromPath[str],
+    request: HubRequest,
+    page: NamedDependency[Page],
+    tenant: NamedDependency[Tenant],
+) -> Response[Any]:
     """Say what will happen, and offer to mail the code."""
-    return _step(request, page, _find(action), step="ask")
+    found = _find(action)
+    if failure := await _hindrance(tenant, found):
+        return _step(request, page, found, step="failed", failure=failure, status=failure.status)
+    return _step(request, page, found, step="ask")
 
 
 @post(CONFIRM + "/code", status_code=200)
@@ -144,9 +164,12 @@ async def mail_code(
     request: HubRequest,
     page: NamedDependency[Page],
     db: NamedDependency[Database],
+    tenant: NamedDependency[Tenant],
 ) -> Response[Any]:
     """Mail a code and show the field for it."""
     found = _find(action)
+    if failure := await _hindrance(tenant, found):
+        return _step(request, page, found, step="failed", failure=failure, status=failure.status)
     try:
         await send_code(db, request.user, purpose=found.purpose, language=page.frame.language)
     except CodeLimited as error:
@@ -168,6 +191,8 @@ async def confirm(
 ) -> Response[Any]:
     """Check the code, act, and show what came of it."""
     found = _find(action)
+    if failure := await _hindrance(tenant, found):
+        return _step(request, page, found, step="failed", failure=failure, status=failure.status)
     try:
         await step_up(db, request.user, purpose=found.purpose, code=data.code)
     except (CodeNeeded, CodeWrong, CodeExpired) as error:
@@ -186,6 +211,18 @@ def _find(name: str) -> Action:
     if name not in ACTIONS:
         raise ActionUnknown("There is nothing by this name to confirm.")
     return ACTIONS[name]
+
+
+async def _hindrance(tenant: Tenant, action: Action) -> HubError | None:
+    """Return why the action could not be performed now, code or no code."""
+    if action.check is None:
+        return None
+    try:
+        async with tenant.unit() as unit:
+            await action.check(unit, tenant.partner_id)
+    except HubError as error:
+        return error
+    return None
 
 
 def _step(

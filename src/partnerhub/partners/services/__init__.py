@@ -3,7 +3,11 @@
 from partnerhub.partners.services.keys import create_key, note_key_use, revoke_key
 from partnerhub.partners.services.members import add_member, change_role, remove_member
 from partnerhub.partners.services.partners import create_partner
-from partnerhub.partners.services.platform_secret import generate_platform_secret, reveal_platform_secret
+from partnerhub.partners.services.platform_secret import (
+    check_secret_replaceable,
+    generate_platform_secret,
+    reveal_platform_secret,
+)
 from partnerhub.partners.services.settings import guarded_changes, update_settings
 from partnerhub.partners.services.tokens import (
     TokenKeys,
@@ -18,6 +22,7 @@ __all__ = [
     "TokenKeys",
     "add_member",
     "change_role",
+    "check_secret_replaceable",
     "check_token",
     "create_key",
     "create_partner",

@@ -14,21 +14,18 @@ from partnerhub.partners.errors import IoSignatureOn, PartnerUnknown, SecretMiss
 from partnerhub.webhooks import services as webhooks
 
 
+async def check_secret_replaceable(unit: Unit, *, partner_id: str) -> None:
+    """Refuse where `generate_platform_secret` would. Raises: PartnerUnknown, IoSignatureOn."""
+    await _overlap_hours(unit, partner_id)
+
+
 async def generate_platform_secret(unit: Unit, *, partner_id: str, actor: Actor, keyring: Keyring) -> str:
     """Make a new secret and return it; the old one goes on signing beside it for the partner's overlap.
 
     Raises: IoSignatureOn, because links that were signed with the old secret would stop working.
     """
-    row = await unit.fetch_dicts(
-        "select io_signature_enabled, secret_overlap_hours from partner where id = %s for update",
-        (partner_id,),
-    )
-    if not row:
-        raise PartnerUnknown("The partner does not exist.")
-    if row[0]["io_signature_enabled"]:
-        raise IoSignatureOn("Turn IO Signature off before you generate a new platform secret.")
+    overlap_hours = await _overlap_hours(unit, partner_id)
     secret = token(32)
-    overlap_hours = row[0]["secret_overlap_hours"]
     await webhooks.add_signing_key(
         unit, partner_id=partner_id, secret=secret, overlap_hours=overlap_hours, keyring=keyring
     )
@@ -61,3 +58,17 @@ async def reveal_platform_secret(unit: Unit, *, partner_id: str, actor: Actor, k
         after=None,
     )
     return secret
+
+
+async def _overlap_hours(unit: Unit, partner_id: str) -> int:
+    """Return for how long a secret that is replaced now goes on signing, and keep the row as it is."""
+    row = await unit.fetch_dicts(
+        "select io_signature_enabled, secret_overlap_hours from partner where id = %s for update",
+        (partner_id,),
+    )
+    if not row:
+        raise PartnerUnknown("The partner does not exist.")
+    if row[0]["io_signature_enabled"]:
+        raise IoSignatureOn("Turn IO Signature off before you generate a new platform secret.")
+    hours: int = row[0]["secret_overlap_hours"]
+    return hours
