@@ -188,6 +188,9 @@ async def test_io_signature_needs_a_secret_and_keeps_it(desk: Desk) -> None:
     assert (await desk.settings()).partner.io_signature_enabled is True
     page = await desk.browser.get(INTEGRATION)
     assert "Regenerate platform secret" not in page.words
+    # The plain link stands there for the server that signs it, and nobody takes it for one to send.
+    assert "opened as it is, this link is refused" in page.words
+    assert "Your clients sign up and connect their number here." not in page.words
     # Whoever has the page open cannot replace it either, and hears so before a code is mailed or spent.
     mails = len(await mails_to(desk.stage.database, desk.owner.email))
     action = f"{CONFIRM}/generate-secret"
@@ -201,6 +204,7 @@ async def test_io_signature_needs_a_secret_and_keeps_it(desk: Desk) -> None:
     assert await desk.secret() == secret
     await desk.confirmed("io-signature-off")
     assert (await desk.settings()).partner.io_signature_enabled is False
+    assert "this link is refused" not in (await desk.browser.get(INTEGRATION)).words
 
 
 async def test_legacy_tokens_are_off_at_once_and_on_after_a_code(desk: Desk) -> None:
