@@ -86,6 +86,12 @@ async def desk(stage: HubStage) -> AsyncIterator[Desk]:
         yield Desk(stage, browser, owner)
 
 
+async def test_the_solution_id_says_what_it_is_for_and_where_it_is_found(desk: Desk) -> None:
+    words = (await desk.browser.get(INTEGRATION)).words
+    for part in ("Account Sharing", "Embedded Signup on your own pages", "App Dashboard", "Partner Solutions"):
+        assert part in words
+
+
 async def test_the_solution_id_is_14_to_18_digits(desk: Desk) -> None:
     for wrong in ("1234567890123", "1234567890123456789", "12345678901234a", "１２３４５６７８９０１２３４"):
         refused = await desk.send("/solution", solution_id=wrong)
