@@ -293,7 +293,7 @@ async def test_what_is_not_there_cannot_be_confirmed(desk: Desk) -> None:
 
 async def test_the_redirect_url_is_opened_and_explained(desk: Desk) -> None:
     right = await desk.send("/test-redirect", redirect_url=desk.stage.receiver.url("/connected"))
-    assert (right.status, "The page answers" in right.words) == (200, True)
+    assert (right.status, "The page answers." in right.words) == (200, True)
     desk.stage.receiver.script = answer(500)
     failing = await desk.send("/test-redirect", redirect_url=desk.stage.receiver.url("/connected"))
     assert "The server failed with 500." in failing.words

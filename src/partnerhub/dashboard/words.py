@@ -217,7 +217,7 @@ REFUSALS: Mapping[str, str] = {
 # What opening the redirect URL showed, by its code: what it means, and what to do about it.
 REDIRECTS: Mapping[str, tuple[str, str]] = {
     "ok": (
-        N_("The page answers over https."),
+        N_("The page answers."),
         N_("Nothing to do."),
     ),
     "ok_after_redirects": (

@@ -25,7 +25,7 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 # A failure below HTTP, or a status; the codes are those of deliveries wherever they mean the same.
 MEANINGS: Mapping[str, tuple[str, str]] = {
-    "ok": ("The page answers over https.", "Nothing to do."),
+    "ok": ("The page answers.", "Nothing to do."),
     "ok_after_redirects": (
         "The page answers, after redirects to {location}.",
         "Check that every redirect keeps the query: it carries the client's id and the numbers' ids.",
