@@ -73,8 +73,12 @@ _META_DEFAULT_REGION = "US"
 
 _WITHOUT_ANSWER: Final = {
     "meta_unreachable": "Meta could not be reached. Try again in a moment.",
-    "meta_unclear": "Meta's answer was lost: the step may have been carried out. Try again; nothing is done twice.",
-    "meta_malformed": "Meta's answer cannot be read: the step may have been carried out. Try again in a moment.",
+    "meta_unclear": (
+        "Meta's answer was lost: the step may have been carried out. Try again; nothing is done twice."
+    ),
+    "meta_malformed": (
+        "Meta's answer cannot be read: the step may have been carried out. Try again in a moment."
+    ),
 }
 
 log = logs.get(__name__)
