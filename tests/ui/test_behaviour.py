@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from tests.browser import LOOKS, Look, assert_accessible, visit
 
@@ -149,6 +150,56 @@ async def test_filters_keep_the_focus_and_tell_the_address(browser: Browser, gal
         await expect(page.get_by_text("13–24 of 57")).to_be_visible()
 
 
+async def test_an_answer_on_its_way_shows(browser: Browser, gallery_url: str) -> None:
+    async with visit(browser, f"{gallery_url}/list") as opened:
+        page, arrived = opened.page, asyncio.Event()
+
+        async def late(route: Route) -> None:
+            await arrived.wait()
+            await route.continue_()
+
+        table, search = page.locator("#accounts .table-wrap"), page.get_by_role("searchbox")
+        shade, bar = (
+            "el => getComputedStyle(el).opacity",
+            "getComputedStyle(document.body, '::after').content",
+        )
+        await page.route("**/gallery/list?*", late)
+        await search.fill("maple")
+        await expect(table).to_have_css("opacity", "0.5")
+        assert await search.evaluate(shade) == "1", "what is typed stays readable"
+        assert await page.evaluate(bar) == '""'
+        arrived.set()
+        await expect(page).to_have_url(re.compile(r"q=maple$"))
+        await expect(table).to_have_css("opacity", "1")
+        assert await page.evaluate(bar) == "none"
+        arrived.clear()
+        await page.get_by_role("columnheader", name="Messages").get_by_role("link").click()
+        await expect(table).to_have_css("opacity", "0.5")
+        arrived.set()
+        await expect(page).to_have_url(re.compile("sort=messages"))
+        await expect(table).to_have_css("opacity", "1")
+
+
+async def test_a_link_that_fetches_a_dialog_turns_until_it_is_there(
+    browser: Browser, gallery_url: str
+) -> None:
+    async with visit(browser, gallery_url) as opened:
+        page, arrived = opened.page, asyncio.Event()
+
+        async def late(route: Route) -> None:
+            await arrived.wait()
+            await route.continue_()
+
+        await page.route("**/gallery/delete", late)
+        link = page.get_by_role("link", name="Delete client")
+        await expect(link.locator(".spinner")).to_be_hidden()
+        await link.click()
+        await expect(link.locator(".spinner")).to_be_visible()
+        arrived.set()
+        await expect(page.get_by_role("dialog")).to_be_visible()
+        await expect(link.locator(".spinner")).to_be_hidden()
+
+
 @both_themes
 async def test_the_palette_goes_where_it_is_told(browser: Browser, gallery_url: str, look: Look) -> None:
     async with visit(browser, gallery_url, look=look) as opened:
@@ -235,14 +286,41 @@ async def test_a_server_that_breaks_is_told_once(browser: Browser, gallery_url: 
         for _press in range(2):
             await opened.page.get_by_role("button", name="Broken server").click()
         await expect(opened.page.get_by_role("alert")).to_have_count(1)
-        await expect(opened.page.get_by_role("alert")).to_contain_text("The server did not answer")
+        await expect(opened.page.get_by_role("alert")).to_contain_text("The server failed")
         await opened.page.get_by_role("button", name="Dismiss").click()
         await opened.context.set_offline(True)
         await opened.page.get_by_role("button", name="Success toast").click()
-        await expect(opened.page.get_by_role("alert")).to_contain_text(
-            "Nothing was changed as far as we know"
-        )
+        await expect(opened.page.get_by_role("alert")).to_contain_text("No connection to the server")
+        await expect(opened.page.get_by_role("alert")).to_contain_text("no_connection")
         opened.complaints.clear()
+
+
+async def test_a_failed_request_is_told_by_its_cause_with_code_and_request(
+    browser: Browser, gallery_url: str
+) -> None:
+    permissions = ["clipboard-read", "clipboard-write"]
+    async with visit(browser, gallery_url, permissions=permissions) as opened:
+        page, alert = opened.page, opened.page.get_by_role("alert")
+        # A server between us and the browser, which knows the request and nothing of our pages.
+        await page.route(
+            "**/gallery/toast",
+            lambda route: route.fulfill(
+                status=502, headers={"x-request-id": "0199-between"}, body="<h1>Bad Gateway</h1>"
+            ),
+        )
+        await page.get_by_role("button", name="Success toast").click()
+        await expect(alert).to_contain_text("The server failed")
+        await expect(alert).to_contain_text("http_502")
+        await expect(alert).to_contain_text("0199-between")
+        await expect(page.get_by_text("Bad Gateway")).to_have_count(0)
+        await assert_accessible(page)
+        await alert.get_by_role("button", name="Copy request ID").click()
+        assert await page.evaluate("navigator.clipboard.readText()") == "0199-between"
+        # Our own error carries its words with it.
+        await page.unroute("**/gallery/toast")
+        await page.get_by_role("button", name="Failure of ours").click()
+        await expect(alert.last).to_contain_text("A service we depend on failed")
+        await expect(alert.last).to_contain_text("meta_failed")
 
 
 async def test_a_theme_shows_at_once_and_is_kept(browser: Browser, gallery_url: str) -> None:

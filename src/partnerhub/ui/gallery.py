@@ -321,6 +321,15 @@ async def toast(
     frame = _frame(request)
     if data.fail == "500":
         return Response("", status_code=500, media_type=MediaType.HTML)
+    if data.fail == "502":
+        own = Toast(
+            title="A service we depend on failed",
+            kind="error",
+            code="meta_failed",
+            request_id=frame.request_id,
+        )
+        told = {"x-error-code": "meta_failed", "hx-reswap": "none"}
+        return _page(request, "toasts.html", status=502, headers=told, toasts=(own,))
     one = Toast(title="Changes saved")
     if data.fail:
         one = Toast(

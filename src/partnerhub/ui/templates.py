@@ -25,13 +25,14 @@ from partnerhub.ui.languages import LANGUAGES, NAMES, Language, load_catalogues
 
 _OWN = Path(__file__).parent
 _FORBIDDEN_ATTRIBUTES = ("on", "hx-on", "style", "srcdoc")
-# htmx answers to the policy: no indicator style element, no evaluated attributes, no swap of server errors.
+# htmx answers to the policy: no indicator style element, no evaluated attributes. Server errors that are not
+# ours are kept out by the script, which tells them in a toast.
 HTMX_CONFIG = json.dumps(
     {
         "includeIndicatorCSS": False,
         "mode": "same-origin",
         "defaultTimeout": 15000,
-        "noSwap": [204, 304, "5xx"],
+        "noSwap": [204, 304],
     }
 )
 

@@ -14,18 +14,38 @@ document.addEventListener("htmx:after:settle", (event) => {
   wanted?.focus({ preventScroll: false });
 });
 
-// A request that got no usable answer (network, timeout, 5xx) is told in a toast that the server rendered beforehand.
-function failed() {
-  const template = document.getElementById("request-failed");
+// A request without a usable answer is told in a toast that the server rendered beforehand, one for each cause. Our own
+// errors (they name their code) bring their toast with them; any other 5xx is a server's between us and the browser.
+function tell(cause, code, request) {
+  const template = document.querySelector(`template[data-failure="${cause}"]`);
   const toaster = document.getElementById("toaster");
-  if (template && toaster && !toaster.querySelector('[data-request-failed]:not([aria-hidden="true"])')) {
-    toaster.append(template.content.cloneNode(true));
+  if (!template || !toaster) return;
+  toaster.querySelector('[data-request-failed]:not([aria-hidden="true"])')?.remove();
+  const toast = template.content.cloneNode(true);
+  for (const [fact, value] of [["code", code], ["request", request]]) {
+    const place = toast.querySelector(`[data-fact="${fact}"]`);
+    if (!value) place?.remove();
+    else if (place) {
+      place.querySelector(".id > span").textContent = value;
+      place.querySelector("[data-copy]").dataset.copy = value;
+    }
   }
+  toaster.append(toast);
 }
 
 document.addEventListener("htmx:error", (event) => {
-  if (event.detail?.ctx) failed();
+  const { ctx } = event.detail ?? {};
+  // What failed after the answer had come is an error of the page.
+  if (!ctx || ctx.text !== undefined) return;
+  if (ctx.request?.signal?.reason === "timeout") tell("timeout", "no_answer_in_time");
+  else tell("connection", "no_connection");
 });
+
 document.addEventListener("htmx:response:error", (event) => {
-  if ((event.detail?.ctx?.response?.status ?? 0) >= 500) failed();
+  const { ctx } = event.detail ?? {};
+  const { status, headers } = ctx?.response ?? {};
+  if (!status || status < 500 || headers.get("x-error-code")) return;
+  ctx.text = "";
+  ctx.hx.reswap = "none";
+  tell("status", `http_${status}`, headers.get("x-request-id"));
 });
