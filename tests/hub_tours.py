@@ -73,6 +73,11 @@ async def tour_dashboard(
         yield stop
     async with stage.visit(browser, INTEGRATION, member=sample.member, look=look) as opened:
         yield Stop("integration-member", opened.page)
+    async with stage.visit(browser, "/switch", member=await _of_two_partners(stage), look=look) as opened:
+        yield Stop("switch-partner", opened.page)
+        await opened.page.locator("summary.hub").click()
+        await expect(opened.page.get_by_role("link", name="All partners")).to_be_visible()
+        yield Stop("switch-partner-menu", opened.page)
     async with stage.visit(browser, HOME, member=await _newcomer(stage), look=look) as opened:
         yield Stop("accounts-empty", opened.page)
         await opened.page.get_by_role("main").get_by_role("link", name="Connect a number").last.click()
@@ -161,6 +166,20 @@ async def _newcomer(stage: HubStage) -> MadeMember:
     """Return the owner of a partner that has nothing yet."""
     partner = await make_partner(stage.database, brand_name="Newcomer", redirect_url=None)
     return await stage.person(partner=partner, name="Newcomer Owner")
+
+
+async def _of_two_partners(stage: HubStage) -> MadeMember:
+    """Return somebody who belongs to two partners, one with a name that no line holds."""
+    member = await stage.person(
+        brand_name="Rückversicherungsaktiengesellschaftsnachrichten und Partner Europa"
+    )
+    other = await make_partner(stage.database, brand_name="Short Chat")
+    async with stage.database.system() as unit:
+        await unit.execute(
+            "insert into member (partner_id, user_id, role) values (%s, %s, 'member')",
+            (other.id, member.user_id),
+        )
+    return member
 
 
 def popup_look(look: Look) -> Look:

@@ -294,7 +294,7 @@ async def test_a_person_of_two_partners_switches_and_old_pages_cannot_act(
 ) -> None:
     member = await person(database)
     await browser.sign_in(member.email)
-    assert "Switch partner" not in (await browser.get("/account")).text
+    assert "All partners" not in (await browser.get("/account")).text
     second = await make_partner(database, brand_name="Second Chat")
     foreign = await make_partner(database, brand_name="Foreign Chat")
     async with database.system() as unit:
@@ -305,6 +305,9 @@ async def test_a_person_of_two_partners_switches_and_old_pages_cannot_act(
     old_page = await browser.get("/switch")
     assert "Second Chat" in old_page.text
     assert "Foreign Chat" not in old_page.text
+    # The menu of every page lists them, too, the one in use first.
+    menu = (await browser.get("/account")).values(r'name="partner_id" value="([^"]*)"')
+    assert menu == [member.partner_id, second.id]
     token = browser.cookie("partner_session")
     switched = await browser.send("/switch", "/switch", partner_id=second.id)
     assert switched.text == f'{{"partner":"{second.id}"}}'

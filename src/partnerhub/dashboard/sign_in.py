@@ -37,7 +37,7 @@ from partnerhub.web.guards import requires
 from partnerhub.web.hubs import HUBS, HubFacts
 from partnerhub.web.navigation import N_
 from partnerhub.web.pages import Page
-from partnerhub.web.places import go_to_place, list_places
+from partnerhub.web.places import go_to_place
 from partnerhub.web.principal import HubRequest, SignedInUser
 
 _RESET_SECONDS = 1_800
@@ -241,13 +241,11 @@ async def reset_password(
 
 
 @get("/switch", guards=[requires(hub=Hub.PARTNER)])
-async def show_switch(
-    request: HubRequest, page: NamedDependency[Page], db: NamedDependency[Database]
-) -> Response[str]:
+async def show_switch(request: HubRequest, page: NamedDependency[Page]) -> Response[str]:
     """List the partners the person belongs to."""
     return page.show(
         "dashboard/switch.html",
-        places=await list_places(db, _person(request)),
+        places=_person(request).places,
         current=_person(request).partner_id,
         facts=facts_of(request),
     )

@@ -15,6 +15,7 @@ from partnerhub.kit.database import Unit
 from partnerhub.partners.errors import MemberUnknown, PartnerUnknown
 from partnerhub.partners.schemas import (
     Member,
+    Membership,
     Partner,
     PartnerKey,
     PartnerSettings,
@@ -113,10 +114,14 @@ async def get_member(unit: Unit, *, partner_id: str, user_id: str) -> Member:
     return member
 
 
-async def list_memberships(unit: Unit, *, user_id: str) -> list[Member]:
+async def list_memberships(unit: Unit, *, user_id: str) -> list[Membership]:
     """Return every partner a person belongs to, longest first; needs a system unit."""
     return await unit.fetch_all(
-        Member, f"{_MEMBER} where m.user_id = %s order by m.created_at, m.partner_id", (user_id,)
+        Membership,
+        "select m.partner_id, p.brand_name as name, m.role"
+        " from member m join partner p on p.id = m.partner_id"
+        " where m.user_id = %s order by m.created_at, m.partner_id",
+        (user_id,),
     )
 
 

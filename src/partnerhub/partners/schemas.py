@@ -112,6 +112,15 @@ class Member:
 
 
 @dataclass(frozen=True)
+class Membership:
+    """A partner that a person belongs to, by its brand's name, and their role there."""
+
+    partner_id: str
+    name: str
+    role: Role
+
+
+@dataclass(frozen=True)
 class PartnerKey:
     """A Partner API key as it may be shown: never the secret."""
 

@@ -54,13 +54,25 @@ class LinkGroup:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Place:
+    """A hub one may switch to; `value` is what the switch is told."""
+
+    label: str
+    value: str
+    is_current: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Hub:
-    """The hub one is in, and the others one may switch to."""
+    """The hub one is in, and where one may switch to: `switch` takes a place's value as `field`."""
 
     name: str
     href: str = "/"
     kind: str | None = None
-    others: Sequence[Link] = ()
+    places: Sequence[Place] = ()
+    switch: str = ""
+    field: str = "place"
+    all_places: Link | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

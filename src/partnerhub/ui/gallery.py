@@ -31,6 +31,7 @@ from partnerhub.ui.frame import (
     Link,
     LinkGroup,
     Person,
+    Place,
     Toast,
     Tone,
 )
@@ -126,10 +127,12 @@ def _frame(request: Request[None, None, State], **changes: object) -> Frame:
             name="Northwind Agency",
             href=base,
             kind="Partner hub",
-            others=(
-                Link(label="Acme Client Hub", href=f"{base}/list"),
-                Link(label="Contoso Retail", href=f"{base}/list?q=birch"),
+            switch=f"{base}/toast",
+            places=(
+                Place(label="Northwind Agency", value="k9Lm2NPA", is_current=True),
+                Place(label="Contoso Retail", value="c8Qw3RPA"),
             ),
+            all_places=Link(label="All partners", href=f"{base}/list"),
         ),
         "balance": Balance(label="Balance", text="€1,284.50", href=f"{base}/list"),
         "person": Person(

@@ -39,9 +39,8 @@ class Credentials:
             if hub is Hub.CLIENT:
                 return SignedInUser(session)
             places = await partner_queries.list_memberships(unit, user_id=session.user_id)
-        roles = {place.partner_id: place.role for place in places}
-        role = roles.pop(session.partner_id or "", None)
-        return SignedInUser(session, role, belongs_elsewhere=bool(roles))
+        role = next((place.role for place in places if place.partner_id == session.partner_id), None)
+        return SignedInUser(session, role, places)
 
     async def find_machine(self, headers: Mapping[str, str]) -> Principal:
         """Find whose key or token the headers carry; nobody's when there is none.

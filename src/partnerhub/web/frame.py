@@ -13,7 +13,7 @@ from partnerhub.kit.database import Database
 from partnerhub.ledger import queries as ledger_queries
 from partnerhub.partners import queries as partner_queries
 from partnerhub.ui import formats
-from partnerhub.ui.frame import Balance, Frame, Link, LinkGroup, Person
+from partnerhub.ui.frame import Balance, Frame, Link, LinkGroup, Person, Place
 from partnerhub.ui.frame import Hub as HubSlot
 from partnerhub.web.hubs import HUBS
 from partnerhub.web.navigation import N_, Menu, link_groups
@@ -21,6 +21,7 @@ from partnerhub.web.pages import Page, Pages
 from partnerhub.web.principal import HubRequest, SignedInUser
 
 _KINDS = {Hub.PARTNER: N_("Partner Hub"), Hub.CLIENT: N_("Client Hub"), Hub.OPERATOR: N_("Operator")}
+_MOST_PLACES = 8
 _ROLES = {"owner": N_("Owner"), "member": N_("Member")}
 
 
@@ -43,11 +44,11 @@ class FrameSource:
         hub = person.session.hub
         groups = link_groups(self.menus.get(hub, ()), person=person, translate=translate)
         facts = HUBS[hub]
-        name, balance, others = await self._read(person, frame, translate)
+        name, balance = await self._read(person, frame, translate)
         session = person.session
         return replace(
             frame,
-            hub=HubSlot(name=name, href=facts.home, kind=translate(_KINDS[hub]), others=others),
+            hub=_hub_slot(person, name, translate),
             navigation=groups,
             palette=(
                 *groups,
@@ -65,32 +66,50 @@ class FrameSource:
 
     async def _read(
         self, person: SignedInUser, frame: Frame, translate: Callable[[str], str]
-    ) -> tuple[str, Balance | None, tuple[Link, ...]]:
+    ) -> tuple[str, Balance | None]:
         session = person.session
         if session.hub is Hub.OPERATOR or session.partner_id is None:
-            return self.pages.brand.name, None, ()
+            return self.pages.brand.name, None
         if session.hub is Hub.CLIENT:
             async with self.db.tenant(session.partner_id, client_id=session.client_id or "") as unit:
                 client = await channel_queries.get_client(
                     unit, partner_id=session.partner_id, client_id=session.client_id or ""
                 )
-            return client.name, None, ()
+            return client.name, None
         async with self.db.tenant(session.partner_id) as unit:
             partner = await partner_queries.get_partner(unit, partner_id=session.partner_id)
             wallets = await ledger_queries.get_balance(unit, partner_id=partner.id)
-        others: tuple[Link, ...] = ()
-        if person.belongs_elsewhere:
-            others = (Link(label=translate(N_("Switch partner")), href=HUBS[Hub.PARTNER].switch),)
         wallet = next((wallet for wallet in wallets if wallet.currency == partner.currency), None)
         if wallet is None or partner.payment_model != "partner_paid":
-            return partner.brand_name, None, others
+            return partner.brand_name, None
         balance = Balance(
             label=translate(N_("Balance")),
             text=formats.amount(wallet.available, wallet.currency, frame.language),
             href=self.balance_href,
             tone="bad" if wallet.available <= 0 else "neutral",
         )
-        return partner.brand_name, balance, others
+        return partner.brand_name, balance
+
+
+def _hub_slot(person: SignedInUser, name: str, translate: Callable[[str], str]) -> HubSlot:
+    """Return the hub with the person's partners, where there is more than the one they look at."""
+    hub = person.session.hub
+    facts = HUBS[hub]
+    slot = HubSlot(name=name, href=facts.home, kind=translate(_KINDS[hub]))
+    if all(place.partner_id == person.partner_id for place in person.places):
+        return slot
+    # The one in use is always among those that the menu has room for.
+    listed = sorted(person.places, key=lambda place: place.partner_id != person.partner_id)[:_MOST_PLACES]
+    return replace(
+        slot,
+        places=[
+            Place(label=one.name, value=one.partner_id, is_current=one.partner_id == person.partner_id)
+            for one in listed
+        ],
+        switch=facts.switch,
+        field="partner_id",
+        all_places=Link(label=translate(N_("All partners")), href=facts.switch),
+    )
 
 
 async def provide_page(request: HubRequest, frames: NamedDependency[FrameSource]) -> Page:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from litestar.datastructures import State
 
 from partnerhub.identity.schemas import Actor, ActorKind, Hub, SessionRow
 from partnerhub.kit import logs
-from partnerhub.partners.schemas import PartnerKey, Role, Scope, TokenHolder
+from partnerhub.partners.schemas import Membership, PartnerKey, Role, Scope, TokenHolder
 
 LegacyToken = TokenHolder
 
@@ -23,11 +24,14 @@ class Anonymous:
 
 @dataclass(frozen=True)
 class SignedInUser:
-    """A person with a live session; `role` is theirs in the session's partner as of this request."""
+    """A person with a live session, as of this request.
+
+    `role` is theirs in the session's partner, `places` are all the partners they belong to.
+    """
 
     session: SessionRow
     role: Role | None = None
-    belongs_elsewhere: bool = False
+    places: Sequence[Membership] = ()
 
     @property
     def partner_id(self) -> str | None:
