@@ -206,7 +206,7 @@ async def test_the_palette_goes_where_it_is_told(browser: Browser, gallery_url: 
         page, palette = opened.page, opened.page.get_by_role("dialog", name="Search")
         await page.keyboard.press("Control+k")
         await expect(palette).to_be_visible()
-        await expect(palette.get_by_role("option")).to_have_count(4)
+        await expect(palette.get_by_role("option")).to_have_count(6)
         await assert_accessible(page)
         await page.keyboard.type("integr")
         await expect(palette.get_by_role("option")).to_have_text(["Integrationgi"])
@@ -220,6 +220,46 @@ async def test_the_palette_goes_where_it_is_told(browser: Browser, gallery_url: 
         await expect(palette.get_by_role("option").first).to_contain_text("a06Kd4CH")
         await page.keyboard.press("Enter")
         await expect(page).to_have_url(re.compile("/list/a06Kd4CH$"))
+
+
+async def test_the_palette_acts_follows_the_pointer_and_tells_that_it_waits(
+    browser: Browser, gallery_url: str
+) -> None:
+    async with visit(browser, gallery_url) as opened:
+        page, palette = opened.page, opened.page.get_by_role("dialog", name="Search")
+        await page.keyboard.press("Control+k")
+        option = palette.get_by_role("option", name="WhatsApp accounts")
+        await expect(option).to_have_attribute("aria-selected", "false")
+        await option.hover()
+        await expect(option).to_have_attribute("aria-selected", "true")
+        await page.keyboard.type("dark")
+        await page.keyboard.press("Enter")
+        await expect(palette).to_be_hidden()
+        await expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+        arrived = asyncio.Event()
+
+        async def late(route: Route) -> None:
+            await arrived.wait()
+            await route.abort()
+
+        await page.route("**/gallery/search?*", late)
+        await page.keyboard.press("Control+k")
+        await page.keyboard.type("fjord")
+        await expect(palette.get_by_text("Searching …")).to_be_visible()
+        arrived.set()
+        await expect(palette.get_by_text("The search did not answer.")).to_be_visible()
+        opened.complaints.clear()
+
+
+async def test_a_question_mark_lists_the_shortcuts(browser: Browser, gallery_url: str) -> None:
+    async with visit(browser, gallery_url) as opened:
+        page, listed = opened.page, opened.page.get_by_role("dialog", name="Keyboard shortcuts")
+        await page.keyboard.press("?")
+        await expect(listed).to_be_visible()
+        await expect(listed.locator("div", has_text="Integration").locator("kbd")).to_have_text(["g", "i"])
+        await assert_accessible(page)
+        await page.keyboard.press("Escape")
+        await expect(listed).to_be_hidden()
 
 
 async def test_sequences_go_to_pages_until_they_are_switched_off(browser: Browser, gallery_url: str) -> None:

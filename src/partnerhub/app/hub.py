@@ -16,9 +16,10 @@ from partnerhub import dashboard, hosted
 from partnerhub.app import keyring_of, meta_client, open_database, outbound_policy
 from partnerhub.app.serving import run_application, run_process
 from partnerhub.channels.access import MetaAccess
+from partnerhub.dashboard import search
 from partnerhub.dashboard.account import account_routes
 from partnerhub.dashboard.means import MessagingAddress
-from partnerhub.dashboard.menu import MENU, screens
+from partnerhub.dashboard.menu import ACTIONS, MENU, screens
 from partnerhub.dashboard.sign_in import sign_in_routes
 from partnerhub.dashboard.snippets import ButtonScript
 from partnerhub.hosted import pages as hosted_pages
@@ -91,7 +92,9 @@ def create_hub(
         db=database,
         credentials=Credentials(database, token_keys=token_keys),
         browsers=Browsers(jar, form_key_of(settings), (settings.hub_url,)),
-        frames=FrameSource(database, pages, {Hub.PARTNER: MENU}),
+        frames=FrameSource(
+            database, pages, {Hub.PARTNER: MENU}, {Hub.PARTNER: ACTIONS}, {Hub.PARTNER: search.PATH}
+        ),
         outside=Outside(
             public_url=settings.hub_url,
             is_secure=settings.is_secure,

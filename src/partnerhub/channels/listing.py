@@ -134,13 +134,18 @@ def _sortable(known: Field) -> list[sql.Composable]:
             assert_never(known.kind)
 
 
+def pattern_of(text: str) -> str:
+    """Return the ILIKE pattern of a text that stands anywhere, its own signs taken as they are."""
+    return "%" + re.sub(r"([\\%_])", r"\\\1", text) + "%"
+
+
 def _search(
     collection: Collection, name: str, wanted: object, values: list[object]
 ) -> sql.Composed | sql.SQL:
     text = _text(name, wanted).strip()
     if not text:
         return sql.SQL("true")
-    pattern = "%" + re.sub(r"([\\%_])", r"\\\1", text) + "%"
+    pattern = pattern_of(text)
     parts = [sql.SQL("{} ilike %s").format(sql.SQL(expression)) for expression in collection.searched]
     values.extend(pattern for _ in parts)
     digits = re.sub(r"[\s+()./-]", "", text)
@@ -345,7 +350,15 @@ CLIENTS = Collection(identity="client.id", fields=_CLIENT, is_strict=True)
 CHANNELS = Collection(
     identity="channel.id",
     fields=_CHANNEL,
-    searched=("channel.id", "channel.phone_name", "client.name"),
+    searched=(
+        "channel.id",
+        "channel.phone_name",
+        "channel.external_id",
+        "client.id",
+        "client.name",
+        "waba.id",
+        "waba.external_id",
+    ),
     searched_number="channel.phone_number",
 )
 TEMPLATES = Collection(

@@ -7,6 +7,7 @@ partner once more in its condition.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -36,6 +37,7 @@ from partnerhub.channels.schemas import (
     Channel,
     ChannelKey,
     Client,
+    Hit,
     Listing,
     Route,
     Template,
@@ -61,6 +63,7 @@ __all__ = [
     "list_names",
     "list_templates",
     "open_access",
+    "search",
     "without_open_dates",
 ]
 
@@ -144,6 +147,26 @@ async def list_channels(unit: Unit, *, partner_id: str, listing: Listing) -> Row
     return Rows([channel_of(row) for row in rows], int(total))
 
 
+async def search(unit: Unit, *, partner_id: str, text: str, most: int = 5) -> list[Hit]:
+    """Return the partner's channels, clients and WABA accounts whose name, number or id has the text in it.
+
+    At most so many of each kind, whoever begins with the text first; a client or account without a channel
+    is left out. A number may be written with blanks and signs.
+    """
+    digits = re.sub(r"\D", "", text) if re.fullmatch(r"\+?[0-9][0-9 ()./-]*", text) else ""
+    return await unit.fetch_all(
+        Hit,
+        _SEARCH,
+        {
+            "partner": partner_id,
+            "anywhere": rules.pattern_of(text),
+            "first": rules.pattern_of(text)[1:],
+            "number": rules.pattern_of(digits or text),
+            "most": most,
+        },
+    )
+
+
 async def get_channel(
     unit: Unit, *, partner_id: str, channel_id: str, client_id: str | None = None
 ) -> Channel:
@@ -217,6 +240,24 @@ async def get_template(unit: Unit, *, partner_id: str, waba_id: str, template_id
     return template
 
 
+_SEARCH = """
+(select 'channel' as kind, id, coalesce(nullif(phone_name, ''), '+' || phone_number) as name,
+        phone_number as number
+ from channel where partner_id = %(partner)s
+   and (id ilike %(anywhere)s or phone_name ilike %(anywhere)s or phone_number like %(number)s
+        or external_id like %(anywhere)s)
+ order by phone_name not ilike %(first)s, lower(phone_name), id limit %(most)s)
+union all
+(select 'client', id, name, '' from client where partner_id = %(partner)s
+   and (id ilike %(anywhere)s or name ilike %(anywhere)s or contact_user->>'email' ilike %(anywhere)s)
+   and exists (select from channel where channel.client_id = client.id and channel.partner_id = %(partner)s)
+ order by name not ilike %(first)s, lower(name), id limit %(most)s)
+union all
+(select 'waba', id, name, '' from waba where partner_id = %(partner)s
+   and (id ilike %(anywhere)s or name ilike %(anywhere)s or external_id like %(anywhere)s)
+   and exists (select from channel where channel.waba_id = waba.id and channel.partner_id = %(partner)s)
+ order by name not ilike %(first)s, lower(name), id limit %(most)s)
+"""
 _ROUTE = sql.SQL(
     """
     select channel.partner_id, channel.client_id, channel.id as channel_id, waba.id as waba_id,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Literal
 from uuid import UUID
 
@@ -194,6 +195,24 @@ class Route:
             status=self.status, integration_state=self.integration_state, account_mode=self.account_mode
         )
         return stage in {Stage.RUNNING, Stage.LIVE} and self.hub_status != HubStatus.TERMINATED
+
+
+class HitKind(StrEnum):
+    """What a search found."""
+
+    CHANNEL = "channel"
+    CLIENT = "client"
+    WABA = "waba"
+
+
+@dataclass(frozen=True)
+class Hit:
+    """Something that a search found, by its name; `number` is the phone number of a channel."""
+
+    kind: str  # one of HitKind, as the database says it
+    id: str
+    name: str
+    number: str
 
 
 @dataclass(frozen=True)

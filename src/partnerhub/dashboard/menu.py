@@ -5,7 +5,7 @@ from __future__ import annotations
 from litestar import Router, get
 from litestar.response import Redirect
 
-from partnerhub.dashboard import accounts, connect, deliveries, integration
+from partnerhub.dashboard import accounts, connect, deliveries, integration, search
 from partnerhub.identity.schemas import Hub
 from partnerhub.web.guards import requires
 from partnerhub.web.navigation import N_, Entry, Menu, Section
@@ -25,6 +25,23 @@ MENU: Menu = (
 )
 
 
+ACTIONS: Menu = (
+    Section(
+        entries=(
+            Entry(label=N_("Connect a number"), href=connect.PATH, icon="plus"),
+            Entry(label=N_("Check a signature"), href=f"{integration.PATH}/signature", icon="shield-check"),
+            Entry(
+                label=N_("Test the webhook"),
+                href=f"{integration.PATH}#addresses",
+                icon="send",
+                is_for_owners=True,
+            ),
+        ),
+    ),
+)
+"""What the palette offers beside pages."""
+
+
 @get("/dashboard", guards=[requires(hub=Hub.PARTNER)], opt={"hub": Hub.PARTNER})
 async def show_home() -> Redirect:
     """Lead to the first screen."""
@@ -39,4 +56,5 @@ def screens() -> list[Router]:
         integration.router(),
         connect.router(),
         deliveries.router(),
+        search.router(),
     ]

@@ -36,13 +36,17 @@ class Brand:
 
 @dataclass(frozen=True, kw_only=True)
 class Link:
-    """One entry of a navigation or menu; `keys` is its shortcut, such as `g n`."""
+    """One entry of a navigation or menu; `keys` is its shortcut, such as `g n`.
+
+    `press` names a button of the frame (its `data-press`) that the palette presses instead of going anywhere.
+    """
 
     label: str
-    href: str
+    href: str = ""
     icon: str | None = None
     count: int | None = None
     keys: str | None = None
+    press: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -178,6 +178,13 @@ def _frame(request: Request[None, None, State], **changes: object) -> Frame:
                 ),
             ),
             LinkGroup(label="Frames", links=(Link(label="Sign-in", href=f"{base}/sign-in"),)),
+            LinkGroup(
+                label="Actions",
+                links=(
+                    Link(label="Dark theme", press="theme-dark"),
+                    Link(label="Keyboard shortcuts", press="shortcuts"),
+                ),
+            ),
         ),
         "palette_search_url": f"{base}/search",
         "shortcuts": query.get("shortcuts") != "off",

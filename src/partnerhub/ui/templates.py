@@ -105,6 +105,7 @@ def palette_items(groups: Iterable[LinkGroup]) -> list[dict[str, str]]:
             "label": link.label,
             "href": link.href,
             **({"keys": link.keys} if link.keys else {}),
+            **({"press": link.press} if link.press else {}),
             **({"group": group.label} if group.label else {}),
         }
         for group in groups

@@ -204,6 +204,7 @@ HUB_ROWS: Mapping[str, Row] = {
     "POST /dashboard/partner/integration/signature": PARTNER_PAGE,
     "GET /dashboard/partner/integration/confirm/{action}": OWNER_PAGE,
     "GET /dashboard/partner/connect": PARTNER_PAGE,
+    "GET /dashboard/partner/search": PARTNER_PAGE,
     "GET /dashboard/partner/deliveries": PARTNER_PAGE,
     "GET /dashboard/partner/deliveries/{delivery_id}": PARTNER_OBJECT_PAGE,
     "POST /dashboard/partner/deliveries/{delivery_id}/replay": PARTNER_OBJECT_PAGE,

@@ -22,6 +22,14 @@ from partnerhub.web.principal import HubRequest, SignedInUser
 
 _KINDS = {Hub.PARTNER: N_("Partner Hub"), Hub.CLIENT: N_("Client Hub"), Hub.OPERATOR: N_("Operator")}
 _MOST_PLACES = 8
+# What the frame has buttons for.
+_PRESSED = (
+    ("theme-light", N_("Light theme")),
+    ("theme-dark", N_("Dark theme")),
+    ("theme-system", N_("Theme of the system")),
+    ("shortcuts", N_("Keyboard shortcuts")),
+    ("sign-out", N_("Sign out")),
+)
 _ROLES = {"owner": N_("Owner"), "member": N_("Member")}
 
 
@@ -32,6 +40,8 @@ class FrameSource:
     db: Database
     pages: Pages
     menus: Mapping[Hub, Menu] = field(default_factory=dict)
+    actions: Mapping[Hub, Menu] = field(default_factory=dict)
+    searches: Mapping[Hub, str] = field(default_factory=dict)
     balance_href: str | None = None
 
     async def fill(self, request: HubRequest) -> Frame:
@@ -51,9 +61,19 @@ class FrameSource:
             hub=_hub_slot(person, name, translate),
             navigation=groups,
             palette=(
-                *groups,
-                LinkGroup(links=(Link(label=translate(N_("Your account")), href=facts.account),)),
+                LinkGroup(
+                    links=[
+                        *(link for group in groups for link in group.links),
+                        Link(label=translate(N_("Your account")), href=facts.account),
+                    ],
+                    label=translate(N_("Pages")),
+                ),
+                LinkGroup(
+                    links=self._actions(person, translate),
+                    label=translate(N_("Actions")),
+                ),
             ),
+            palette_search_url=self.searches.get(hub),
             balance=balance,
             person=Person(
                 name=session.user_name or session.email,
@@ -63,6 +83,16 @@ class FrameSource:
                 links=(Link(label=translate(N_("Your account")), href=facts.account, icon="user"),),
             ),
         )
+
+    def _actions(self, person: SignedInUser, translate: Callable[[str], str]) -> list[Link]:
+        hub = person.session.hub
+        own = link_groups(self.actions.get(hub, ()), person=person, translate=translate)
+        switch = [Link(label=translate(N_("Switch partner")), href=HUBS[hub].switch)]
+        return [
+            *(link for group in own for link in group.links),
+            *(switch if _belongs_elsewhere(person) else ()),
+            *(Link(label=translate(label), press=press) for press, label in _PRESSED),
+        ]
 
     async def _read(
         self, person: SignedInUser, frame: Frame, translate: Callable[[str], str]
@@ -91,12 +121,16 @@ class FrameSource:
         return partner.brand_name, balance
 
 
+def _belongs_elsewhere(person: SignedInUser) -> bool:
+    return any(place.partner_id != person.partner_id for place in person.places)
+
+
 def _hub_slot(person: SignedInUser, name: str, translate: Callable[[str], str]) -> HubSlot:
     """Return the hub with the person's partners, where there is more than the one they look at."""
     hub = person.session.hub
     facts = HUBS[hub]
     slot = HubSlot(name=name, href=facts.home, kind=translate(_KINDS[hub]))
-    if all(place.partner_id == person.partner_id for place in person.places):
+    if not _belongs_elsewhere(person):
         return slot
     # The one in use is always among those that the menu has room for.
     listed = sorted(person.places, key=lambda place: place.partner_id != person.partner_id)[:_MOST_PLACES]

@@ -1,10 +1,12 @@
-// Keyboard: Ctrl/Cmd-K opens the palette; sequences such as "g n" go where an entry says, unless the person switched
-// them off (data-shortcuts="off" on <body>). The entries come as JSON in data-items, written by the server; with
-// data-search, what is typed is also asked of the server.
+// Keyboard: Ctrl/Cmd-K opens the palette, "?" the list of shortcuts; sequences such as "g n" go where an entry says,
+// unless the person switched them off (data-shortcuts="off" on <body>). The entries come as JSON in data-items, written
+// by the server; one with "press" presses the frame's button of that data-press. With data-search, what is typed is
+// also asked of the server.
 const palette = () => document.getElementById("palette");
 let entries = [];
 let found = [];
 let asked = 0;
+let state = "none";
 let prefix = "";
 let prefixTimer;
 
@@ -23,7 +25,9 @@ function matches(item, query) {
 }
 
 function option(item, index) {
-  const row = make("div", { role: "option", id: `palette-${index}`, "aria-selected": "false", "data-href": item.href });
+  const row = make("div", { role: "option", id: `palette-${index}`, "aria-selected": "false" });
+  if (item.press) row.dataset.presses = item.press;
+  else row.dataset.href = item.href;
   row.append(make("span", {}, item.label));
   if (item.hint) row.append(make("span", { class: "mono" }, item.hint));
   else if (item.keys && document.body.dataset.shortcuts !== "off") {
@@ -50,7 +54,9 @@ function draw() {
     list.append(box);
   }
   list.hidden = index === 0;
-  dialog.querySelector(":scope > p").hidden = index > 0;
+  const note = dialog.querySelector(":scope > p");
+  note.textContent = note.dataset[state];
+  note.hidden = index > 0 && state === "none";
   select(0);
 }
 
@@ -77,6 +83,8 @@ const selected = () => palette().querySelector('[aria-selected="true"]');
 function go(row) {
   if (!row) return;
   palette().close();
+  const { presses } = row.dataset;
+  if (presses) return document.querySelector(`[data-press="${presses}"]`)?.click();
   const link = [...document.querySelectorAll(".sidebar a, .menu a")].find((a) => a.getAttribute("href") === row.dataset.href);
   if (link) link.click();
   else location.assign(row.dataset.href);
@@ -87,6 +95,7 @@ function openPalette() {
   if (!dialog || dialog.open) return;
   entries = JSON.parse(dialog.dataset.items || "[]");
   found = [];
+  state = "none";
   dialog.querySelector("input").value = "";
   dialog.showModal();
   draw();
@@ -95,11 +104,18 @@ function openPalette() {
 async function ask(query) {
   const { search } = palette().dataset;
   const turn = ++asked;
-  found = [];
-  if (!search || query.length < 3) return;
-  const answer = await fetch(`${search}?q=${encodeURIComponent(query)}`, { headers: { accept: "application/json" } }).catch(() => null);
-  if (!answer?.ok || turn !== asked) return;
-  found = await answer.json();
+  if (!search || query.length < 2) return;
+  let got = null;
+  try {
+    const answer = await fetch(`${search}?q=${encodeURIComponent(query)}`, { headers: { accept: "application/json" } });
+    // Whoever is signed out meanwhile gets the sign-in page.
+    if (answer.ok && !answer.redirected) got = await answer.json();
+  } catch {
+    // Told below.
+  }
+  if (turn !== asked) return;
+  found = got ?? [];
+  state = got ? "none" : "failed";
   if (palette()?.open) draw();
 }
 
@@ -109,8 +125,18 @@ document.addEventListener("input", (event) => {
   if (!dialog?.contains(event.target)) return;
   clearTimeout(askTimer);
   const query = event.target.value.trim();
-  askTimer = setTimeout(() => ask(query), 150);
+  const asks = dialog.dataset.search && query.length > 1;
+  found = [];
+  state = asks ? "waiting" : "none";
+  // What was asked before is not wanted any more.
+  asked++;
+  if (asks) askTimer = setTimeout(() => ask(query), 150);
   draw();
+});
+
+document.addEventListener("pointermove", (event) => {
+  const row = palette()?.open && event.target.closest?.('#palette [role="option"]');
+  if (row && row.ariaSelected !== "true") select([...palette().querySelectorAll('[role="option"]')].indexOf(row));
 });
 
 document.addEventListener("click", (event) => {
@@ -145,6 +171,10 @@ function shortcut(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.key.length !== 1) return;
   if (document.body.dataset.shortcuts === "off" || typing(event.target) || document.querySelector("dialog[open]")) return;
   const items = JSON.parse(palette()?.dataset.items || "[]");
+  if (event.key === "?" && !prefix) {
+    document.querySelector('[data-press="shortcuts"]')?.click();
+    return;
+  }
   if (event.key === "/" && !prefix) {
     const search = document.querySelector('main input[type="search"]');
     if (search) {
