@@ -103,6 +103,37 @@ async def test_the_status_filter_tells_states_apart(stage: HubStage) -> None:
         assert word in everything
 
 
+async def test_the_webhook_filter_tells_working_from_failing_and_none(stage: HubStage) -> None:
+    sample = await make_sample(stage)
+    async with stage.browse(sample.owner) as browser:
+        every = set(names(await browser.get(HOME)))
+        sets = {
+            wanted: set(names(await browser.get(f"{HOME}?webhook={wanted}")))
+            for wanted in ("delivering", "failing", "stopped", "none")
+        }
+        both = names(await browser.get(f"{HOME}?status=needs_action&webhook=none"))
+        assert set(names(await browser.get(f"{HOME}?webhook=nonsense"))) == every
+        assert "No accounts match" in (await browser.get(f"{HOME}?webhook=stopped")).words
+    assert sets["failing"] == {"Grove Mobility"}
+    assert sets["none"] == {"Delta", "Ember", "Iris Optics", "Lumen Energy"}
+    assert sets["stopped"] == set()
+    assert sets["delivering"] == every - sets["failing"] - sets["none"]
+    assert both == ["Iris Optics"]
+
+
+async def test_the_webhook_of_an_account_counts_for_its_numbers(stage: HubStage) -> None:
+    sample = await make_sample(stage)
+    async with stage.database.system() as unit:
+        await unit.execute(
+            "update endpoint set owner_kind = 'waba', owner_id ="
+            " (select waba_id from channel where id = endpoint.owner_id) where owner_id = %s",
+            (sample.main,),
+        )
+    async with stage.browse(sample.owner) as browser:
+        assert "Acme Outdoor" in names(await browser.get(f"{HOME}?webhook=delivering"))
+        assert "Acme Outdoor" not in names(await browser.get(f"{HOME}?webhook=none"))
+
+
 async def test_a_long_list_is_sorted_and_paged_with_its_place_in_the_address(stage: HubStage) -> None:
     owner = await stage.person()
     every = [f"Number {place:02d}" for place in range(27)]
@@ -222,3 +253,36 @@ async def test_a_phone_shows_what_is_wrong_and_nothing_of_what_is_right(
         await expect(well.get_by_text("Live", exact=True)).to_be_visible()
         for words in ("Delivering", "High"):
             await expect(well.get_by_text(words, exact=True)).to_be_hidden()
+
+
+async def test_a_number_that_cannot_send_leads_on_and_offers_no_key(stage: HubStage) -> None:
+    owner = await stage.person()
+    made = await make_numbers(stage, owner, "Draft", "Broken", "Withdrawn")
+    draft = "account_mode = 'sandbox', integration_state = 'created', hub_status = 'draft'"
+    async with stage.database.system() as unit:
+        for name, change in (
+            ("Draft", f"{draft}, permission = 'missing'"),
+            ("Broken", f"{draft}, availability_status = 'error', error = 'It needs a PIN.'"),
+            ("Withdrawn", "permission = 'missing'"),
+        ):
+            await unit.execute(f"update channel set {change} where id = %s", (made[name].id,))
+    finish, permission = "Copy the link", "Copy the permission link"
+    async with stage.browse(owner) as browser:
+        pages = {name: await browser.get(f"{HOME}/{made[name].id}") for name in made}
+        for name, page in pages.items():
+            assert "Create the key" not in page.words, name
+        for name in ("Draft", "Broken"):
+            assert finish in pages[name].words
+            number = "493055510000" if name == "Draft" else "493055510001"
+            (link,) = pages[name].values(r'data-copy="(http[^"]*)"')
+            assert link == f"{stage.url}/onboarding/{owner.partner_id}?number={number}&next=login"
+        assert "This number needs action" in pages["Broken"].words
+        assert permission in pages["Withdrawn"].words
+        (link,) = pages["Withdrawn"].values(r'data-copy="(http[^"]*)"')
+        assert link.startswith(f"{stage.url}/dashboard/app/{owner.partner_id}/permissions?number=")
+        async with stage.database.system() as unit:
+            await unit.execute(
+                "update partner set io_signature_enabled = true where id = %s", (owner.partner_id,)
+            )
+        signed = await browser.get(f"{HOME}/{made['Draft'].id}")
+        assert ("IO Signature is on" in signed.words, finish in signed.words) == (True, False)

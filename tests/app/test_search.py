@@ -57,7 +57,7 @@ async def test_numbers_clients_and_accounts_are_found_by_what_people_type(stage:
     async with stage.browse(owner) as browser:
         by_name = await found(browser, "acme")
         assert [(one["group"], one["label"], one["hint"], one["href"]) for one in by_name] == [
-            ("Numbers", "Acme", "+493055510001", f"{HOME}/{channel}"),
+            ("Numbers", "Acme", "+49 30 55510001", f"{HOME}/{channel}"),
             ("Clients", "Acme Holding", client, f"{HOME}?q={client}"),
             ("WABA accounts", "Acme at Meta", waba, f"{HOME}?q={waba}"),
         ]
@@ -118,7 +118,7 @@ async def test_the_palette_finds_a_number_and_an_action(stage: HubStage, browser
         page, palette = opened.page, opened.page.get_by_role("dialog", name="Search")
         await page.keyboard.press("Control+k")
         await page.keyboard.type("acme")
-        await expect(palette.get_by_role("option").first).to_contain_text("+493055510001")
+        await expect(palette.get_by_role("option").first).to_contain_text("+49 30 55510001")
         await page.keyboard.press("Enter")
         await expect(page).to_have_url(f"{stage.url}{HOME}/{channel}")
         await page.keyboard.press("Control+k")

@@ -289,6 +289,14 @@ _CHANNEL: Mapping[str, Field] = {
     "hub_status": Field("channel.hub_status"),
     "availability_status": Field("channel.availability_status"),
     "account_mode": Field("channel.account_mode"),
+    # The number's own endpoint, else that of its account; webhooks' rows, read here to be filtered by.
+    "webhook_health": Field(
+        "coalesce((select case when not endpoint.enabled then 'stopped'"
+        " when endpoint.breaker = 'closed' then 'delivering' else 'failing' end from endpoint"
+        " where (endpoint.owner_kind = 'channel' and endpoint.owner_id = channel.id)"
+        " or (endpoint.owner_kind = 'waba' and endpoint.owner_id = channel.waba_id)"
+        " order by endpoint.owner_kind limit 1), 'none')"
+    ),
     "is_migrated": Field("channel.is_migrated", FieldKind.FLAG),
     "is_oba": Field("channel.is_oba", FieldKind.FLAG),
     "is_on_biz_app": Field("channel.is_on_biz_app", FieldKind.FLAG),
@@ -353,11 +361,9 @@ CHANNELS = Collection(
     searched=(
         "channel.id",
         "channel.phone_name",
-        "channel.external_id",
         "client.id",
         "client.name",
         "waba.id",
-        "waba.external_id",
     ),
     searched_number="channel.phone_number",
 )

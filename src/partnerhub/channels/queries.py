@@ -151,7 +151,7 @@ async def search(unit: Unit, *, partner_id: str, text: str, most: int = 5) -> li
     """Return the partner's channels, clients and WABA accounts whose name, number or id has the text in it.
 
     At most so many of each kind, whoever begins with the text first; a client or account without a channel
-    is left out. A number may be written with blanks and signs.
+    is left out. A number may be written with blanks and signs, an id of Meta's stands whole.
     """
     digits = re.sub(r"\D", "", text) if re.fullmatch(r"\+?[0-9][0-9 ()./-]*", text) else ""
     return await unit.fetch_all(
@@ -159,6 +159,7 @@ async def search(unit: Unit, *, partner_id: str, text: str, most: int = 5) -> li
         _SEARCH,
         {
             "partner": partner_id,
+            "text": text,
             "anywhere": rules.pattern_of(text),
             "first": rules.pattern_of(text)[1:],
             "number": rules.pattern_of(digits or text),
@@ -245,7 +246,7 @@ _SEARCH = """
         phone_number as number
  from channel where partner_id = %(partner)s
    and (id ilike %(anywhere)s or phone_name ilike %(anywhere)s or phone_number like %(number)s
-        or external_id like %(anywhere)s)
+        or external_id = %(text)s)
  order by phone_name not ilike %(first)s, lower(phone_name), id limit %(most)s)
 union all
 (select 'client', id, name, '' from client where partner_id = %(partner)s
@@ -254,7 +255,7 @@ union all
  order by name not ilike %(first)s, lower(name), id limit %(most)s)
 union all
 (select 'waba', id, name, '' from waba where partner_id = %(partner)s
-   and (id ilike %(anywhere)s or name ilike %(anywhere)s or external_id like %(anywhere)s)
+   and (id ilike %(anywhere)s or name ilike %(anywhere)s or external_id = %(text)s)
    and exists (select from channel where channel.waba_id = waba.id and channel.partner_id = %(partner)s)
  order by name not ilike %(first)s, lower(name), id limit %(most)s)
 """

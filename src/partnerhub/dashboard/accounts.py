@@ -16,11 +16,12 @@ from partnerhub.channels.life_cycle import Stage
 from partnerhub.channels.schemas import Channel, ChannelKey, Listing, MintedKey
 from partnerhub.channels.services import mint_key
 from partnerhub.dashboard import words
-from partnerhub.dashboard.means import MessagingAddress, connect_link
+from partnerhub.dashboard.means import MessagingAddress, connect_link, permission_link
 from partnerhub.identity import queries as identity
 from partnerhub.identity.schemas import AuditEntry, Hub
 from partnerhub.kit.crypto import Keyring
 from partnerhub.kit.errors import HubError
+from partnerhub.partners import queries as partners
 from partnerhub.ui.address import Address
 from partnerhub.ui.frame import Tone
 from partnerhub.web.guards import requires
@@ -41,6 +42,8 @@ FILTERS: dict[str, dict[str, object]] = {
     "pending_deletion": {"hub_status": "pending_deletion"},
     "terminated": {"hub_status": "terminated"},
 }
+WEBHOOKS = (*(str(health) for health in Health), "none")
+"""How the webhook of a number may stand, as the address says it."""
 _ORDER = {"name": "setup_info.phone_name", "client": "client.name", "created": "created_at"}
 _PHONE = re.compile(r"\+?[0-9][0-9 ()./-]*")
 
@@ -88,11 +91,17 @@ class Detail:
     history: Sequence[Step]
     minted: MintedKey | None
     address: str
+    takes_links: bool
+
+    @property
+    def is_registered(self) -> bool:
+        """Say whether the client is through with the sign-up."""
+        return self.channel.stage in {Stage.RUNNING, Stage.LIVE}
 
     @property
     def may_send(self) -> bool:
-        """Say whether a key is of use: the number is registered and not terminated."""
-        return self.channel.stage in {Stage.RUNNING, Stage.LIVE} and not self.channel.is_terminated
+        """Say whether a key is of use: the number is registered, shared and not terminated."""
+        return self.is_registered and self.channel.permission == "shared" and not self.channel.is_terminated
 
 
 @get(PATH)
@@ -103,16 +112,24 @@ async def list_accounts(
     public_url: NamedDependency[str],
     q: FromQuery[str] = "",
     status: FromQuery[str] = "",
+    webhook: FromQuery[str] = "",
     sort: FromQuery[str] = "",
     number: Annotated[int, QueryParameter(name="page", ge=1, le=100_000)] = 1,
 ) -> Response[Any]:
     """Show the numbers; filters, order and page live in the address."""
     address = Address(
-        PATH, {"q": q, "status": status, "sort": sort, "page": str(number) if number > 1 else ""}
+        PATH,
+        {
+            "q": q,
+            "status": status,
+            "webhook": webhook,
+            "sort": sort,
+            "page": str(number) if number > 1 else "",
+        },
     )
     async with tenant.unit() as unit:
         found = await channels.list_channels(
-            unit, partner_id=tenant.partner_id, listing=_listing(q, status, sort, number)
+            unit, partner_id=tenant.partner_id, listing=_listing(address, number)
         )
         owners = {one.id for one in found.rows} | {one.waba_id for one in found.rows}
         health = await webhooks.list_health(unit, owner_ids=owners)
@@ -124,6 +141,7 @@ async def list_accounts(
         headers={"hx-push-url": str(address)} if page.is_fragment else None,
         rows=[_row(page, one, health.get(one.id) or health.get(one.waba_id)) for one in found.rows],
         total=found.total,
+        webhooks=[(health or "none", page.say(word)) for health, (word, _tone) in words.HEALTH.items()],
         address=address,
         connect_link=connect_link(public_url, tenant.partner_id),
         first=first,
@@ -135,15 +153,22 @@ async def list_accounts(
 
 @get(PATH + "/{channel_id:str}")
 async def show_account(
+    *,
     channel_id: FromPath[str],
     page: NamedDependency[Page],
     tenant: NamedDependency[Tenant],
     keyring: NamedDependency[Keyring],
     messaging: NamedDependency[MessagingAddress],
+    public_url: NamedDependency[str],
 ) -> Response[Any]:
     """Show one number."""
     detail = await _detail(page, tenant, keyring, messaging, channel_id)
-    return page.show("dashboard/account_detail.html", detail=detail, problem=None)
+    return page.show(
+        "dashboard/account_detail.html",
+        detail=detail,
+        problem=None,
+        links=_links(public_url, tenant.partner_id, detail),
+    )
 
 
 @get(PATH + "/{channel_id:str}/api-key")
@@ -161,11 +186,13 @@ async def ask_for_key(
 
 @post(PATH + "/{channel_id:str}/api-key", status_code=200)
 async def make_key(
+    *,
     channel_id: FromPath[str],
     page: NamedDependency[Page],
     tenant: NamedDependency[Tenant],
     keyring: NamedDependency[Keyring],
     messaging: NamedDependency[MessagingAddress],
+    public_url: NamedDependency[str],
 ) -> Response[Any]:
     """Mint a key and show it this once; every earlier one stops working."""
     minted: MintedKey | None = None
@@ -184,13 +211,17 @@ async def make_key(
         "dashboard/account_detail.html",
         status=200 if problem is None else problem.status,
         detail=detail,
+        links=_links(public_url, tenant.partner_id, detail),
         problem=None if problem is None else page.toast(problem, page.say(N_("No key was created"))),
     )
 
 
-def _listing(text: str, status: str, sort: str, number: int) -> Listing:
-    filters = dict(FILTERS.get(status, {}))
-    text = text.strip()
+def _listing(address: Address, number: int) -> Listing:
+    filters = dict(FILTERS.get(address.get("status") or "", {}))
+    if (webhook := address.get("webhook")) in WEBHOOKS:
+        filters["webhook_health"] = webhook
+    sort = address.get("sort") or ""
+    text = (address.get("q") or "").strip()
     if _PHONE.fullmatch(text):
         # Written with blanks and signs as people do; stored are the digits.
         text = re.sub(r"\D", "", text)
@@ -222,6 +253,7 @@ async def _detail(
         own = await webhooks.find_endpoint(
             unit, owner_kind=OwnerKind.CHANNEL, owner_id=channel_id, keyring=keyring
         )
+        partner = await partners.get_partner(unit, partner_id=partner_id)
         endpoint = own or await webhooks.find_endpoint(
             unit, owner_kind=OwnerKind.WABA, owner_id=channel.waba_id, keyring=keyring
         )
@@ -245,7 +277,18 @@ async def _detail(
         history=[_step(page, entry) for entry in entries],
         minted=minted,
         address=messaging.url,
+        # A link that somebody sends carries no signature.
+        takes_links=not partner.io_signature_enabled,
     )
+
+
+def _links(public_url: str, partner_id: str, detail: Detail) -> dict[str, str]:
+    """Return what the partner sends to the client: to finish the sign-up, and to share the number."""
+    number = detail.channel.phone_number
+    return {
+        "finish": f"{connect_link(public_url, partner_id)}?number={number}&next=login",
+        "permission": f"{permission_link(public_url, partner_id)}?number={number}",
+    }
 
 
 def _row(page: Page, channel: Channel, health: Health | None) -> Row:

@@ -13,6 +13,11 @@ class MessagingAddress:
     allow_loopback: bool
 
 
+def permission_link(public_url: str, partner_id: str) -> str:
+    """Return the address at which a client of the partner's gives and withdraws permissions."""
+    return f"{public_url}/dashboard/app/{partner_id}/permissions"
+
+
 def connect_link(public_url: str, partner_id: str) -> str:
     """Return the address at which the partner's clients begin."""
     return f"{public_url}/onboarding/{partner_id}"

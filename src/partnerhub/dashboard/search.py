@@ -14,6 +14,7 @@ from partnerhub.channels import queries as channels
 from partnerhub.channels.schemas import Hit, HitKind
 from partnerhub.dashboard import accounts, deliveries, words
 from partnerhub.identity.schemas import Hub
+from partnerhub.ui import formats
 from partnerhub.web.guards import requires
 from partnerhub.web.navigation import N_
 from partnerhub.web.pages import Page
@@ -63,7 +64,7 @@ def _hit(page: Page, hit: Hit) -> dict[str, str]:
     href = f"{accounts.PATH}/{hit.id}" if kind is HitKind.CHANNEL else f"{accounts.PATH}?q={quote(hit.id)}"
     return {
         "label": hit.name or hit.id,
-        "hint": f"+{hit.number}" if hit.number else hit.id,
+        "hint": formats.phone(hit.number) if hit.number else hit.id,
         "href": href,
         "group": page.say(_GROUPS[kind]),
     }
