@@ -12,7 +12,7 @@ from typing import Any
 
 from litestar import Response, Router, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath
+from litestar.params import FromPath, FromQuery
 
 from partnerhub.dashboard.forms import Form
 from partnerhub.dashboard.integration.page import PATH
@@ -165,8 +165,9 @@ async def mail_code(
     page: NamedDependency[Page],
     db: NamedDependency[Database],
     tenant: NamedDependency[Tenant],
+    again: FromQuery[bool] = False,
 ) -> Response[Any]:
-    """Mail a code and show the field for it."""
+    """Mail a code and show the field for it; `again` where one was mailed before."""
     found = _find(action)
     if failure := await _hindrance(tenant, found):
         return _step(request, page, found, step="failed", failure=failure, status=failure.status)
@@ -175,7 +176,7 @@ async def mail_code(
     except CodeLimited as error:
         # The last code may still work.
         return _step(request, page, found, step="code", notice=page.explain(error), status=error.status)
-    return _step(request, page, found, step="code")
+    return _step(request, page, found, step="code", is_new=again)
 
 
 @post(CONFIRM, status_code=200)
@@ -234,6 +235,7 @@ def _step(
     status: int = 200,
     error: str = "",
     notice: str = "",
+    is_new: bool = False,
     secret: str = "",
     failure: HubError | None = None,
 ) -> Response[Any]:
@@ -251,6 +253,7 @@ def _step(
         email=person.session.email if isinstance(person, SignedInUser) else "",
         error=error,
         notice=notice,
+        is_new=is_new,
         secret=secret,
         failure=None if failure is None else page.explain(failure),
         failure_code="" if failure is None else failure.code,
