@@ -133,6 +133,12 @@ async def test_a_healthy_installation_is_told_so(patient: Patient) -> None:
     }  # fmt: skip
 
 
+async def test_terms_and_privacy_notice_are_opened_as_clients_do(patient: Patient) -> None:
+    hub = patient.settings().hub_url
+    found = await patient.findings(terms_url=f"{hub}/healthz", privacy_url=f"{hub}/privacy-notice")
+    assert (found["terms_page"].level, found["privacy_page"].level) == (Level.OK, Level.FAILED)
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [

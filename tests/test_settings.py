@@ -21,6 +21,8 @@ GOOD = {
     "PARTNERHUB_META_VERIFY_TOKEN": "v",
     "PARTNERHUB_SMTP_HOST": "mail.example.com",
     "PARTNERHUB_MAIL_FROM": "hub@example.com",
+    "PARTNERHUB_TERMS_URL": "https://www.example.com/terms",
+    "PARTNERHUB_PRIVACY_URL": "https://www.example.com/privacy",
 }
 
 
@@ -60,6 +62,15 @@ def test_production_wants_tls(name: str) -> None:
         f"{name}: must be https outside development"
     ]
     assert settings.load({**GOOD, name: "http://127.0.0.1:1", "PARTNERHUB_DEVELOPMENT": "yes"}).development
+
+
+def test_production_wants_terms_and_a_privacy_notice() -> None:
+    without = {name: value for name, value in GOOD.items() if not name.endswith(("TERMS_URL", "PRIVACY_URL"))}
+    assert [line.split(".")[0] for line in problems(without)] == [
+        "PARTNERHUB_TERMS_URL: missing outside development",
+        "PARTNERHUB_PRIVACY_URL: missing outside development",
+    ]
+    assert settings.load({**without, "PARTNERHUB_DEVELOPMENT": "yes"}).terms_url == ""
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:

@@ -149,9 +149,13 @@ class Settings:
     brand_logo_url: str = _setting("", help="Logo shown beside the name; empty for the built-in sign.")
     support_email: str = _setting("", help="Where pages send people who are stuck.")
     terms_url: str = _setting(
-        "", help="Your terms of service; clients accept them in the popup.", read=_page_url
+        "",
+        help="Your terms of service; clients accept them in the popup. Needed outside development.",
+        read=_page_url,
     )
-    privacy_url: str = _setting("", help="Your privacy notice, linked from every page.", read=_page_url)
+    privacy_url: str = _setting(
+        "", help="Your privacy notice, linked from every page. Needed outside development.", read=_page_url
+    )
     imprint_url: str = _setting("", help="Your imprint, linked from sign-in pages.", read=_page_url)
 
     hub_host: str = _setting("127.0.0.1", help="Address the hub listens on.")
@@ -296,6 +300,11 @@ def _contradictions(settings: Settings) -> list[str]:
             f"{environment_name(name)}: must be https outside development"
             for name in ("hub_url", "gateway_url", "meta_graph_url")
             if not getattr(settings, name).startswith("https://")
+        ]
+        problems += [
+            f"{environment_name(name)}: missing outside development. Clients must be able to read it"
+            for name in ("terms_url", "privacy_url")
+            if not getattr(settings, name)
         ]
         if settings.smtp_tls == "none":
             problems.append(f"{environment_name('smtp_tls')}: mail without TLS is for development only")

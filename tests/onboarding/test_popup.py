@@ -200,6 +200,13 @@ async def test_prices_are_those_of_the_market_that_is_chosen(popup: Popup, direc
     assert nonsense.values(r"<option value=\"([^\"]*)\" selected") == ["Germany"]
 
 
+async def test_the_terms_are_a_link_in_the_words_that_accept_them(popup: Popup, direct: MadePartner) -> None:
+    page = await popup.open(direct, "/dashboard/app/{}")
+    assert "I accept the terms of service ." in page.words
+    (label,) = page.values(r'<label class="check">(.*?)</label>')
+    assert '<a class="link" href="https://hub.example/terms" target="_blank"' in label
+
+
 async def test_terms_that_were_not_accepted_stop_at_the_field(popup: Popup, direct: MadePartner) -> None:
     await popup.open(direct)
     page = await popup.sign_up()

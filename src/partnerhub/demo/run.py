@@ -188,6 +188,8 @@ class _Run:
             "smtp_tls": "none",
             "mail_from": "hub@localhost.localdomain",
             "mailbox_url": self.url("mailbox"),
+            "terms_url": f"{self.url('site')}/terms",
+            "privacy_url": f"{self.url('site')}/privacy",
             "readable_logs": "true",
             "log_level": "warning",
         }

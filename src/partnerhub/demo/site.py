@@ -207,6 +207,15 @@ def create_site(config: SiteConfig) -> Litestar:
         )
         return Response(content.encode(), headers={"content-security-policy": policy}, media_type="text/html")
 
+    @get(["/terms", "/privacy"], media_type="text/html", sync_to_thread=False)
+    def legal(request: Request[Any, Any, Any]) -> Response[bytes]:
+        # What an operator's own pages are in production.
+        content = (FILES / f"{request.url.path.strip('/')}.html").read_bytes()
+        policy = (
+            "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+        )
+        return Response(content, headers={"content-security-policy": policy}, media_type="text/html")
+
     @post("/receiver/{door:str}", status_code=200)
     async def receive(door: str, request: Request[Any, Any, Any]) -> dict[str, bool]:
         site.receive(door, await request.body(), request.headers.get("x-360dialog-signature", ""))
@@ -237,6 +246,7 @@ def create_site(config: SiteConfig) -> Litestar:
     return Litestar(
         [
             page,
+            legal,
             receive,
             receive_plain,
             events,

@@ -89,6 +89,7 @@ async def _examine(settings: Settings, before: Callable[[str], None]) -> AsyncIt
             ("the app's callback", "meta_callback", lambda: meta.look_at_callback(graph, settings)),
             ("the handshake", "callback_handshake", lambda: outside.look_at_handshake(http, settings)),
             ("the public addresses", "public", lambda: outside.look_at_addresses(http, settings)),
+            ("terms and privacy", "legal_pages", lambda: outside.look_at_legal_pages(http, settings)),
             ("the mail server", "mail_server", lambda: outside.look_at_mail(mail_server_of(settings))),
         ]
         for what, code, look in looks:

@@ -42,6 +42,25 @@ async def look_at_addresses(http: HttpClient, settings: Settings) -> AsyncIterat
         yield await _metrics(http, name, url)
 
 
+async def look_at_legal_pages(http: HttpClient, settings: Settings) -> AsyncIterator[Finding]:
+    """Open the terms and the privacy notice as a client does."""
+    for name, url in (("terms", settings.terms_url), ("privacy", settings.privacy_url)):
+        code = f"{name}_page"
+        if not url:
+            # Only in development does anything start without.
+            continue
+        try:
+            answer = await http.request("GET", url, max_body_bytes=1024 * 1024)
+        except ExchangeError as error:
+            yield warning(code, f"{url} does not answer: {error.message}")
+            continue
+        # Redirects lead browsers on.
+        if answer.status < 400:
+            yield ok(code, f"{url} answers.")
+        else:
+            yield failed(code, f"{url} answers {answer.status}: clients cannot read it.")
+
+
 async def _metrics(http: HttpClient, name: str, url: str) -> Finding:
     code = f"public_{name}_metrics"
     if urlsplit(url).hostname in _LOOPBACK:
