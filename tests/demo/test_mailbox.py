@@ -50,6 +50,8 @@ async def test_mail_is_taken_listed_by_recipient_and_survives_a_restart(tmp_path
             async with http.get("/") as answer:
                 page = await answer.text()
             assert page.index("Hello") < page.index("012345 ist Ihr Code")
+            # There is no hub around it.
+            assert not any(part in page for part in ('class="sidebar"', 'class="topbar"'))
             async with http.get(f"/messages/{newest['id']}") as answer:
                 shown = await answer.text()
                 assert "frame-src" in answer.headers["content-security-policy"]

@@ -148,6 +148,8 @@ async def test_the_pages_are_accessible_and_fit_a_phone(meta: Meta, shop: Shop, 
                     await expect(opened.page.get_by_role("button", name="Evening")).to_be_visible()
                     await expect(opened.page.get_by_text("did not arrive")).to_be_in_viewport()
                     await expect(opened.page.get_by_role("button", name="Send")).to_be_in_viewport()
+                elif path == "/phone":
+                    await expect(opened.page.get_by_text("Acme: When does it suit you?")).to_be_visible()
                 elif path == f"/phone/{CUSTOMER}":
                     await expect(opened.page.get_by_role("link", name="Acme")).to_be_visible()
                 await assert_accessible(opened.page)

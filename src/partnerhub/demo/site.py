@@ -22,7 +22,7 @@ import msgspec
 import uvicorn
 from litestar import Litestar, Request, Response, get, post
 from litestar.exceptions import HTTPException
-from litestar.params import QueryParameter
+from litestar.params import FromPath, QueryParameter
 from litestar.static_files import create_static_files_router
 
 from partnerhub.demo.installation import write_private
@@ -217,7 +217,7 @@ def create_site(config: SiteConfig) -> Litestar:
         return Response(content, headers={"content-security-policy": policy}, media_type="text/html")
 
     @post("/receiver/{door:str}", status_code=200)
-    async def receive(door: str, request: Request[Any, Any, Any]) -> dict[str, bool]:
+    async def receive(door: FromPath[str], request: Request[Any, Any, Any]) -> dict[str, bool]:
         site.receive(door, await request.body(), request.headers.get("x-360dialog-signature", ""))
         return {"received": True}
 

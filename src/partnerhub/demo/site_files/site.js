@@ -76,6 +76,7 @@
     if (value.messages) return `message ${value.messages[0].type}`;
     return "change";
   };
+  const MOST = 20;
   let newest = 0;
   const show = (event) => {
     const line = document.createElement("li");
@@ -98,6 +99,10 @@
     line.append(details);
     at("events").prepend(line);
     at("no-events").hidden = true;
+    while (at("events").childElementCount > MOST) {
+      at("events").lastElementChild.remove();
+      at("older").hidden = false;
+    }
   };
   const poll = async () => {
     try {

@@ -57,6 +57,13 @@ class Opened(msgspec.Struct, kw_only=True):
     number_id: str
 
 
+class _Facts(TypedDict):
+    wamid: str
+    at: float
+    status: str
+    message: Json
+
+
 @get("/", media_type=MediaType.HTML)
 async def index(sim: NamedDependency[Simulator]) -> Response[str]:
     """Show what this simulator holds, and where to go."""
@@ -82,7 +89,36 @@ async def phones(sim: NamedDependency[Simulator]) -> Response[str]:
     recent = [sim.world.user(str(wa_id)) for wa_id, _ in rows]
     seen = {user.id for user in recent}
     others = [user for user in sim.world.table(User).values() if user.id not in seen]
-    return pages.page("phones.html", users=[*recent, *others][:_CUSTOMERS])
+    return pages.page(
+        "phones.html",
+        users=[*recent, *others][:_CUSTOMERS],
+        last=await _last_messages(sim),
+    )
+
+
+async def _last_messages(sim: Simulator) -> dict[str, str]:
+    """Return the last message on each phone, in one line, by customer."""
+    rows = await sim.store.query(
+        "select wa_id, number_id, wamid, direction, at, status, body from messages where seq in"
+        " (select max(seq) from messages where direction = 'in' or status in ('delivered', 'read', 'played')"
+        " group by wa_id) order by seq desc limit ?",
+        (_CUSTOMERS,),
+    )
+    numbers = sim.world.table(Number)
+    found: dict[str, str] = {}
+    for wa_id, number_id, wamid, direction, at, status, body in rows:
+        assert isinstance(body, bytes)
+        assert isinstance(at, float)
+        number = numbers.get(str(number_id))
+        facts: _Facts = {"wamid": str(wamid), "at": at, "status": str(status), "message": json.loads(body)}
+        if direction == "in":
+            bubble, sender = view.outgoing(sim.world, **facts), "You: "
+        elif number is not None:
+            bubble, sender = view.incoming(sim.world, number, **facts), f"{number.verified_name}: "
+        else:
+            continue
+        found[str(wa_id)] = sender + (bubble.text or bubble.title or bubble.kind)
+    return found
 
 
 @get("/phone/{wa_id:str}", media_type=MediaType.HTML)
@@ -133,13 +169,6 @@ async def _chats(sim: Simulator, wa_id: str) -> list[Chat]:
         )
         for number_id in order[:_CUSTOMERS]
     ]
-
-
-class _Facts(TypedDict):
-    wamid: str
-    at: float
-    status: str
-    message: Json
 
 
 async def _bubbles(sim: Simulator, wa_id: str, number_id: str) -> list[view.Bubble]:
