@@ -67,6 +67,17 @@ async def tour_dashboard(
         ):
             await page.goto(stage.url + path)
             yield Stop(name, page)
+        await page.goto(stage.url + HOME)
+        await page.keyboard.press("Control+k")
+        await page.keyboard.type("fjord")
+        await expect(page.get_by_role("option", name="Fjord Travel")).to_have_count(3)
+        yield Stop("palette", page, is_whole=False)
+        await page.keyboard.press("Escape")
+        await expect(page.get_by_role("dialog", name="Search")).to_be_hidden()
+        await page.keyboard.press("?")
+        await expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
+        yield Stop("shortcuts", page, is_whole=False)
+        await page.keyboard.press("Escape")
         async for stop in _press(stage, sample, page):
             yield stop
     async for stop in tour_link_and_button(stage, sample, browser, look):
