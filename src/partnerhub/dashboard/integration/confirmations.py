@@ -160,6 +160,7 @@ async def ask(
 
 @post(CONFIRM + "/code", status_code=200)
 async def mail_code(
+    *,
     action: FromPath[str],
     request: HubRequest,
     page: NamedDependency[Page],
