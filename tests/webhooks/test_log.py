@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -24,7 +26,16 @@ from partnerhub.kit.crypto import Keyring
 from partnerhub.kit.database import Database
 from partnerhub.webhooks import queries, services
 from partnerhub.webhooks.errors import CursorInvalid, DeliveryMissing
-from partnerhub.webhooks.schemas import Delivery, DeliveryFilter, DeliveryState, OwnerKind, Replayed
+from partnerhub.webhooks.queries.log import MOST_SEARCHED
+from partnerhub.webhooks.schemas import (
+    Delivery,
+    DeliveryFilter,
+    DeliveryPage,
+    DeliveryState,
+    Glimpse,
+    OwnerKind,
+    Replayed,
+)
 from partnerhub.webhooks.services import ReplayScope
 
 
@@ -33,6 +44,7 @@ async def _list(database: Database, filters: DeliveryFilter, *, limit: int = 50)
         page = await queries.list_deliveries(unit, partner_id=PARTNER, filters=filters, limit=limit)
         counts = await queries.count_deliveries(unit, partner_id=PARTNER, filters=filters)
     assert sum(counts.values()) == len(page.items)
+    assert all(counts[line.state] for line in page.items)
     return list(page.items)
 
 
@@ -136,6 +148,157 @@ async def test_pages_follow_each_other_without_gap_while_new_lines_arrive(
         async with database.tenant(PARTNER) as unit:
             with pytest.raises(CursorInvalid):
                 await queries.list_deliveries(unit, partner_id=PARTNER, cursor=wrong)
+
+
+async def test_a_page_leads_back_to_the_one_before_it(database: Database, keyring: Keyring) -> None:
+    endpoint = await set_url(database, keyring, "http://127.0.0.1:9/")
+    await accept_pieces(database, *(piece(endpoint) for _ in range(25)))
+
+    async def page(cursor: str | None) -> DeliveryPage:
+        async with database.tenant(PARTNER) as unit:
+            return await queries.list_deliveries(unit, partner_id=PARTNER, cursor=cursor, limit=10)
+
+    first = await page(None)
+    second = await page(first.next_cursor)
+    third = await page(second.next_cursor)
+    assert (first.previous_cursor, third.next_cursor) == (None, None)
+    back = await page(third.previous_cursor)
+    assert [line.id for line in back.items] == [line.id for line in second.items]
+    assert (await page(back.next_cursor)).items == third.items
+    assert await page(second.previous_cursor) == first
+    await accept_pieces(database, piece(endpoint))
+    again = await page(second.previous_cursor)
+    assert (again.items, again.previous_cursor is None) == (first.items, False)
+    # Fewer newer ones than a page holds are no page: it is the first, as it is by now.
+    top = await page(again.previous_cursor)
+    assert (len(top.items), list(top.items[1:])) == (10, list(first.items[:9]))
+
+
+async def test_a_page_is_searched_for_a_text_in_the_bodies(database: Database, keyring: Keyring) -> None:
+    endpoint = await set_url(database, keyring, "http://127.0.0.1:9/")
+    bodies = [f'{{"to":"49151{number}","text":"Gr\\u00fc\\u00dfe"}}'.encode() for number in range(12)]
+    for body in bodies:
+        await accept_pieces(database, piece(endpoint, body=body))
+
+    async def found(text: str, *, limit: int = 50, cursor: str | None = None) -> DeliveryPage:
+        async with database.tenant(PARTNER) as unit:
+            return await queries.list_deliveries(
+                unit, partner_id=PARTNER, containing=text, limit=limit, cursor=cursor
+            )
+
+    assert len((await found("491510")).items) == 1
+    assert len((await found("Grüße")).items) == 12
+    assert (await found("49152")).items == []
+    first = await found("49151", limit=5)
+    assert (len(first.items), first.searched_to) == (5, None)
+    assert len((await found("49151", limit=50, cursor=first.next_cursor)).items) == 7
+    async with database.tenant("otherAPA") as unit:
+        assert (await queries.list_deliveries(unit, partner_id=PARTNER, containing="49151")).items == []
+
+
+async def test_a_search_stops_after_so_many_bodies_and_goes_on_from_there(
+    database: Database, keyring: Keyring
+) -> None:
+    endpoint = await set_url(database, keyring, "http://127.0.0.1:9/")
+    async with database.system() as unit:
+        await unit.execute(
+            """
+            with made as (
+              insert into event (id, created_at, partner_id, owner_kind, owner_id, name, body)
+              select gen_random_uuid(), date_trunc('second', now()) - n * interval '1 second', %(partner)s,
+                     'channel', 'numberCH', 'messages',
+                     case when n = %(most)s + 5 then 'needle' else 'hay' end::bytea
+              from generate_series(1, %(most)s + 9) n returning id, created_at
+            )
+            insert into delivery (id, created_at, event_id, event_at, endpoint_id, due_at, state, partner_id,
+                                  owner_kind, owner_id, name)
+            -- A cursor is an id, so ids carry their time: 48 bits of milliseconds, then the version.
+            select (lpad(to_hex(extract(epoch from created_at)::bigint * 1000), 12, '0')
+                    || '70008000' || substr(id::text, 1, 8) || '0000')::uuid,
+                   created_at, id, created_at, %(endpoint)s, now(), 'delivered',
+                   %(partner)s, 'channel', 'numberCH', 'messages' from made
+            """,
+            {"partner": PARTNER, "endpoint": endpoint.id, "most": MOST_SEARCHED},
+        )
+    async with database.tenant(PARTNER) as unit:
+        first = await queries.list_deliveries(unit, partner_id=PARTNER, containing="needle")
+        assert first.items == []
+        assert first.searched_to is not None
+        rest = await queries.list_deliveries(
+            unit, partner_id=PARTNER, containing="needle", cursor=first.next_cursor
+        )
+    assert (len(rest.items), rest.searched_to, rest.next_cursor) == (1, None, None)
+
+
+async def test_a_glimpse_holds_the_body_and_the_last_attempts_time(
+    database: Database, some_log: list[Delivery], keyring: Keyring
+) -> None:
+    endpoint = await set_url(database, keyring, "http://127.0.0.1:9/")
+    await accept_pieces(database, piece(endpoint, body=b" " * (64 * 1024 + 1)))
+    lines = await _list(database, DeliveryFilter())
+    async with database.tenant(PARTNER) as unit:
+        found = await queries.list_glimpses(unit, deliveries=lines)
+        assert await queries.list_glimpses(unit, deliveries=[]) == {}
+    assert found[lines[0].id] == Glimpse(b"", None)
+    for line in lines[1:]:
+        assert found[line.id].body.startswith(b'{"object"')
+        assert bool(found[line.id].last_us) is bool(line.attempts)
+    async with database.tenant("otherAPA") as unit:
+        others = await queries.list_glimpses(unit, deliveries=lines)
+    assert set(others.values()) == {Glimpse(b"", None)}
+    assert len(some_log) == 8
+
+
+async def test_deliveries_are_counted_over_time(database: Database, some_log: list[Delivery]) -> None:
+    start = some_log[0].created_at
+    edges = [start - timedelta(hours=2), start, start + timedelta(minutes=5), start + timedelta(hours=1)]
+
+    async def counted(filters: DeliveryFilter) -> list[Mapping[DeliveryState, int]]:
+        async with database.tenant(PARTNER) as unit:
+            assert await queries.find_counted_start(unit, partner_id=PARTNER, filters=filters) is None
+            return await queries.count_over_time(unit, partner_id=PARTNER, filters=filters, edges=edges)
+
+    state = DeliveryState
+    assert await counted(DeliveryFilter()) == [
+        {},
+        {state.DELIVERED: 4, state.PENDING: 2, state.PARKED: 2},
+        {},
+    ]
+    assert await counted(DeliveryFilter(states=[state.PARKED], names=["calls"])) == [
+        {},
+        {state.PARKED: 1},
+        {},
+    ]
+    async with database.tenant("otherAPA") as unit:
+        assert await queries.count_over_time(
+            unit, partner_id=PARTNER, filters=DeliveryFilter(), edges=edges
+        ) == [{}, {}, {}]
+
+
+async def test_what_arrived_by_a_later_delivery_is_not_sent_a_third_time(
+    database: Database,
+    keyring: Keyring,
+    make_sender: MakeSender,
+    some_log: list[Delivery],
+    make_receiver: MakeReceiver,
+) -> None:
+    async with database.system() as unit:
+        await unit.execute("update delivery set state = 'failed' where owner_id = 'badCH'")
+    new = await make_receiver()
+    await set_url(database, keyring, new.url(), owner_id="badCH")
+    scope = ReplayScope(matching=DeliveryFilter(states=[DeliveryState.FAILED]), skip_sent=True)
+    assert await _replay(database, scope, dry_run=True) == Replayed(2, 0, dry_run=True)
+    # Pressed twice at once, it sends once.
+    both = await asyncio.gather(_replay(database, scope), _replay(database, scope))
+    assert sorted((done.deliveries, done.sent_since) for done in both) == [(0, 2), (2, 0)]
+    await make_sender("two")
+    await new.wait_for(2)
+    await until_states(database, delivered=6, failed=2, parked=2)
+    assert await _replay(database, scope) == Replayed(0, 0, dry_run=False, sent_since=2)
+    # One that failed again is open again.
+    async with database.system() as unit:
+        await unit.execute("update delivery set state = 'failed' where replay_of = %s", (some_log[4].id,))
+    assert await _replay(database, scope, dry_run=True) == Replayed(1, 0, dry_run=True, sent_since=1)
 
 
 async def test_another_partners_log_is_empty_and_its_deliveries_are_not_found(

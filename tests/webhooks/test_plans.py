@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 import time
+from functools import partial
 from itertools import pairwise
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 
 from partnerhub.kit.database import Database, Unit
-from partnerhub.webhooks import claims, sql
+from partnerhub.webhooks import claims, queries, sql
+from partnerhub.webhooks.schemas import DeliveryState
 
 _OF_BATCHES = {
     "claim": sql.CLAIM,
@@ -126,3 +129,39 @@ async def test_looking_for_work_costs_one_look_for_each_endpoint_not_for_each_ro
 def _rows_of_index_scans(node: dict[str, Any]) -> list[float]:  # Any: a plan as PostgreSQL prints it
     here = [node["Actual Rows"] * node["Actual Loops"]] if "Index" in node["Node Type"] else []
     return here + [rows for child in node.get("Plans", []) for rows in _rows_of_index_scans(child)]
+
+
+async def test_a_page_of_the_log_reads_its_own_rows_however_long_the_log_is(database: Database) -> None:
+    async with database.system() as unit:
+        await _fill(unit, endpoints=20, rows=20_000)
+        await unit.execute(
+            "insert into attempt (delivery_id, created_at, partner_id, endpoint_id, dns_us, connect_us,"
+            " tls_us, first_byte_us, body_us, total_us, number, status, reused, is_probe, is_fenced,"
+            " body_truncated, url, sender) select id, created_at, partner_id, endpoint_id, 0, 0, 0, 0, 0, 7,"
+            " 1, 200, true, false, false, false, '', '' from delivery"
+        )
+    async with await psycopg.AsyncConnection.connect(database.url, autocommit=True) as connection:
+        await connection.execute("analyze event, delivery, attempt")
+    async with database.tenant("p") as unit:
+        page = await queries.list_deliveries(unit, partner_id="p")
+        for most, reading in (
+            (2 * 50, partial(queries.list_glimpses, deliveries=page.items)),
+            (2 * 51, partial(queries.list_deliveries, partner_id="p", containing="{")),
+            # The bodies of so many, and how far that was.
+            (3 * 20_000 + 50, partial(queries.list_deliveries, partner_id="p", containing="absent")),
+            (1, partial(queries.count_deliveries, partner_id="p", states=[DeliveryState.FAILED])),
+        ):
+            before, started = await _rows_read(unit), time.perf_counter()
+            await reading(unit)
+            print(f"{reading.func.__name__}: {(time.perf_counter() - started) * 1e3:.1f} ms")
+            assert await _rows_read(unit) - before <= most, reading
+
+
+async def _rows_read(unit: Unit) -> int:
+    """Count the rows that this transaction has read from the log so far, by any kind of scan."""
+    return int(
+        await unit.fetch_value(
+            "select sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) from pg_stat_xact_all_tables"
+            " where relname ~ '^(event|delivery|attempt)_'"
+        )
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from collections.abc import Collection
 from uuid import UUID
 
 from psycopg import sql
@@ -12,11 +13,15 @@ from partnerhub.webhooks.schemas import DeliveryFilter, DeliveryState
 
 _HEX = frozenset(string.hexdigits + "-")
 _TROUBLE = frozenset({DeliveryState.FAILED, DeliveryState.PARKED, DeliveryState.DISCARDED})
+# Names the index that claims use: what waits is little beside what was delivered.
+_WAITS = sql.SQL(
+    "delivery.state = 'pending' and delivery.endpoint_id = any (array(select endpoint.id from endpoint))"
+)
 
 
 def conditions(chosen: DeliveryFilter) -> tuple[sql.Composed, dict[str, object]]:
     """Return what restricts `delivery` and the values it binds; the partner is the caller's to add."""
-    parts: list[sql.SQL] = [sql.SQL("true")]
+    parts: list[sql.Composable] = [sql.SQL("true")]
     values: dict[str, object] = {}
     if chosen.states:
         parts.append(sql.SQL("delivery.state = any (%(states)s)"))
@@ -25,13 +30,7 @@ def conditions(chosen: DeliveryFilter) -> tuple[sql.Composed, dict[str, object]]
             # Names the partial index: troubled deliveries are few among many.
             parts.append(sql.SQL("delivery.state in ('failed', 'parked', 'discarded')"))
         elif set(chosen.states) == {DeliveryState.PENDING}:
-            # Names the index that claims use: what waits is little beside what was delivered.
-            parts.append(
-                sql.SQL(
-                    "delivery.state = 'pending'"
-                    " and delivery.endpoint_id = any (array(select endpoint.id from endpoint))"
-                )
-            )
+            parts.append(_WAITS)
     if chosen.names:
         parts.append(sql.SQL("delivery.name = any (%(names)s)"))
         values["names"] = list(chosen.names)
@@ -60,6 +59,18 @@ def conditions(chosen: DeliveryFilter) -> tuple[sql.Composed, dict[str, object]]
         parts.append(part)
         values |= more
     return sql.SQL(" and ").join(parts), values
+
+
+def is_rare(states: Collection[DeliveryState]) -> bool:
+    """Tell whether an index finds the deliveries in these states, without a look at all the others."""
+    return bool(states) and (set(states) <= _TROUBLE or set(states) == {DeliveryState.PENDING})
+
+
+def in_state(state: DeliveryState) -> sql.Composable:
+    """Return what restricts `delivery` to one state, in the words of the index that has it."""
+    if state is DeliveryState.PENDING:
+        return _WAITS
+    return sql.SQL("delivery.state = {}").format(sql.Literal(str(state)))
 
 
 def _text(text: str) -> tuple[sql.SQL, dict[str, object]]:

@@ -229,11 +229,26 @@ class DeliveryDetail:
 
 
 @dataclass(frozen=True)
+class Glimpse:
+    """What a log shows of a delivery beside its row: its body unless that is long, and how long the last
+    attempt took."""
+
+    body: bytes
+    last_us: int | None
+
+
+@dataclass(frozen=True)
 class DeliveryPage:
-    """Newest first; `next_cursor` leads to the following page, None on the last."""
+    """Newest first; `next_cursor` leads to older ones, `previous_cursor` to newer, None where there are none.
+
+    `searched_to` is set where a search in bodies stopped looking; what is older was not searched yet, and
+    `next_cursor` goes on from there.
+    """
 
     items: Sequence[Delivery]
     next_cursor: str | None
+    previous_cursor: str | None = None
+    searched_to: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -262,12 +277,14 @@ class EventPage:
 class Replayed:
     """What a replay did or, as a dry run, would do.
 
-    `without_endpoint` counts events whose owner has nowhere to send them to.
+    `without_endpoint` counts events whose owner has nowhere to send them to, `sent_since` those left out
+    because they arrived by a later delivery or are on their way.
     """
 
     deliveries: int
     without_endpoint: int
     dry_run: bool
+    sent_since: int = 0
 
 
 @dataclass(frozen=True)

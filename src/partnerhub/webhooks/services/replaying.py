@@ -27,11 +27,14 @@ class ReplayScope:
     """What to replay: exactly one of the three.
 
     `since` takes every event of the partner, or of one owner, from that time on: those that never had an
-    endpoint too, and with `only_undelivered` only those that no attempt brought to a receiver.
+    endpoint too, and with `only_undelivered` only those that no attempt brought to a receiver. With
+    `skip_sent`, `matching` leaves out what arrived by a later delivery or is on its way: asked for twice, it
+    sends once.
     """
 
     delivery_id: UUID | None = None
     matching: DeliveryFilter | None = None
+    skip_sent: bool = False
     since: datetime | None = None
     owner_kind: OwnerKind | None = None
     owner_id: str | None = None
@@ -48,29 +51,64 @@ class _Found:
     name: str
     replay_of: UUID | None
     target: UUID | None
+    is_sent: bool
 
 
 async def replay(unit: Unit, *, partner_id: str, scope: ReplayScope, dry_run: bool = False) -> Replayed:
     """Send again what the scope names; as a dry run, only say how much that would be.
 
-    Each event is sent once, however many deliveries of it match. Not idempotent: a second call sends again.
+    Each event is sent once, however many deliveries of it match. A second call sends again, unless the scope
+    skips what was sent.
 
     Raises: DeliveryMissing; ReplayTooLarge above 50,000 events.
     """
+    if scope.matching is not None:
+        await _refuse_too_many(unit, partner_id, scope.matching)
+    if scope.skip_sent and not dry_run:
+        # The same form sent twice at once: the second reads what the first has written.
+        await unit.lock(f"replay {partner_id}")
     found = await unit.fetch_all(_Found, *_selection(partner_id, scope))
     if scope.delivery_id is not None and not found:
         raise DeliveryMissing("There is no such delivery.")
     if len(found) > MAX_REPLAY:
         raise ReplayTooLarge(f"More than {MAX_REPLAY} events match; narrow the time or the filter.")
-    going = [row for row in found if row.target is not None]
+    open_ = [row for row in found if not row.is_sent]
+    going = [row for row in open_ if row.target is not None]
     if going and not dry_run:
         await _insert(unit, going)
-    return Replayed(deliveries=len(going), without_endpoint=len(found) - len(going), dry_run=dry_run)
+    return Replayed(
+        deliveries=len(going),
+        without_endpoint=len(open_) - len(going),
+        dry_run=dry_run,
+        sent_since=len(found) - len(open_),
+    )
 
 
 _TARGETS = composed.SQL(
     "left join endpoint own on own.owner_kind = event.owner_kind and own.owner_id = event.owner_id"
     " left join endpoint fallback on fallback.owner_kind = 'waba' and fallback.owner_id = event.fallback_id"
+)
+
+
+async def _refuse_too_many(unit: Unit, partner_id: str, matching: DeliveryFilter) -> None:
+    # Counted before anything is sorted: what matches may be most of the log.
+    where, params = conditions(matching)
+    count = await unit.fetch_value(
+        composed.SQL(
+            "select count(*) from (select from delivery where delivery.partner_id = %(partner)s and {where}"
+            " limit %(limit)s) found"
+        ).format(where=where),
+        params | {"partner": partner_id, "limit": MAX_REPLAY + 1},
+    )
+    if count > MAX_REPLAY:
+        raise ReplayTooLarge(f"More than {MAX_REPLAY} deliveries match; narrow the time or the filter.")
+
+
+# Only replays come later than the delivery they repeat, and an index holds them alone.
+_SENT = composed.SQL(
+    "exists (select from delivery later where later.event_id = event.id and later.replay_of is not null"
+    " and later.partner_id = event.partner_id and later.created_at > delivery.created_at"
+    " and later.state in ('delivered', 'pending', 'parked'))"
 )
 
 
@@ -93,14 +131,15 @@ def _selection(partner_id: str, scope: ReplayScope) -> tuple[composed.Composed, 
     query = composed.SQL(
         "select distinct on (event.id) event.id as event_id, event.created_at as event_at, event.partner_id,"
         " event.owner_kind, event.owner_id, event.name, delivery.id as replay_of,"
-        " coalesce(own.id, fallback.id, same.id) as target"
+        " coalesce(own.id, fallback.id, same.id) as target, {is_sent} as is_sent"
         " from delivery join event on event.created_at = delivery.event_at and event.id = delivery.event_id"
         " {targets}"
         " left join endpoint same on same.id = delivery.endpoint_id"
         " where delivery.partner_id = %(partner)s and {where}"
         " order by event.id, delivery.created_at desc limit %(limit)s"
     )
-    return query.format(where=where, targets=_TARGETS), params
+    is_sent = _SENT if scope.skip_sent else composed.SQL("false")
+    return query.format(where=where, targets=_TARGETS, is_sent=is_sent), params
 
 
 def _since(scope: ReplayScope, params: dict[str, object]) -> composed.Composed:
@@ -116,7 +155,8 @@ def _since(scope: ReplayScope, params: dict[str, object]) -> composed.Composed:
         where.append(composed.SQL("last.is_delivered is not true and last.is_waiting is not true"))
     return composed.SQL(
         "select event.id as event_id, event.created_at as event_at, event.partner_id, event.owner_kind,"
-        " event.owner_id, event.name, last.replay_of, coalesce(own.id, fallback.id) as target"
+        " event.owner_id, event.name, last.replay_of,"
+        " coalesce(own.id, fallback.id) as target, false as is_sent"
         " from event"
         " {targets}"
         " left join lateral ("

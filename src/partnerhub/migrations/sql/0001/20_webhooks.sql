@@ -87,6 +87,8 @@ create index delivery_partner on delivery (partner_id, created_at desc, id desc)
 create index delivery_owner on delivery (owner_id, created_at desc, id desc);
 create index delivery_trouble on delivery (partner_id, state, created_at desc, id desc)
   where state in ('failed', 'parked', 'discarded');
+-- What was sent again; first deliveries are not in it and pay nothing for it.
+create index delivery_replayed on delivery (event_id) where replay_of is not null;
 call protect('delivery', 'select, insert', 'select, insert, update');
 insert into partitioned values ('delivery', 30, 'fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05');
 
