@@ -188,7 +188,7 @@ async def _make_main(stage: HubStage, sample: Sample) -> None:
             await channels.grant_permission(unit, partner_id=partner_id, channel_id=channel.id, actor=ACTOR)
             await channels.mint_key(unit, partner_id=partner_id, channel_id=channel.id, actor=ACTOR)
     await _set_url(stage, partner_id, channel.id, "/hooks/numbers")
-    await _accept(stage, partner_id, channel.id, count=3)
+    await accept_callbacks(stage, partner_id, channel.id, count=3)
 
 
 async def _make_numbers(stage: HubStage, sample: Sample) -> None:
@@ -242,25 +242,37 @@ async def _publish_more(stage: HubStage, sample: Sample) -> None:
                     owner_kind=OwnerKind.PARTNER,
                     owner_id=sample.partner.id,
                     name=PartnerEvent.QUALITY_CHANGED.value,
-                    data={"id": sample.channels[name].id, "current_quality_rating": "GREEN"},
+                    data={
+                        "id": sample.channels[name].id,
+                        "phone_number": sample.channels[name].phone_number,
+                        "phone_name": name,
+                        "current_quality_rating": "GREEN",
+                    },
                 )
-            await _accept(stage, sample.partner.id, sample.channels[name].id)
+            await accept_callbacks(stage, sample.partner.id, sample.channels[name].id)
     with clock.moved_by(timedelta(minutes=-3)):
-        await _accept(stage, sample.partner.id, sample.channels["Juniper Hotels"].id)
+        await accept_callbacks(stage, sample.partner.id, sample.channels["Juniper Hotels"].id)
     with clock.moved_by(timedelta(minutes=-2)):
-        await _accept(stage, sample.partner.id, sample.channels["Grove Mobility"].id, count=2)
+        await accept_callbacks(stage, sample.partner.id, sample.channels["Grove Mobility"].id, count=2)
 
 
-async def _accept(stage: HubStage, partner_id: str, channel_id: str, *, count: int = 1) -> None:
-    """Take callbacks of Meta for a number, as the gateway does."""
+async def accept_callbacks(stage: HubStage, partner_id: str, channel_id: str, *, count: int = 1) -> None:
+    """Take callbacks of Meta for a number, as the gateway does: statuses, and a message in between."""
     for number in range(count):
+        status = ("delivered", "", "read")[number % 3]
+        things = (
+            f'"statuses":[{{"id":"wamid.HBgNNDkxNTExMjM0NTY3OBUC{number}","status":"{status}",'
+            '"timestamp":"1795177042","recipient_id":"4915112345678",'
+            '"pricing":{"billable":true,"pricing_model":"PMP","type":"regular","category":"marketing"}}]'
+            if status
+            else '"contacts":[{"profile":{"name":"Ada Lang"},"wa_id":"4915198765432"}],'
+            f'"messages":[{{"from":"4915198765432","id":"wamid.HBgNNDkxNTE5ODc2NTQzMhUC{number}",'
+            '"timestamp":"1795177042","type":"text","text":{"body":"Ist der Rucksack noch da?"}}]'
+        )
         body = (
             '{"object":"whatsapp_business_account","entry":[{"id":"104512388110027","changes":[{"value":'
             '{"messaging_product":"whatsapp","metadata":{"display_phone_number":"4930555100001",'
-            f'"phone_number_id":"{NUMBER_ID}"}},"statuses":[{{"id":"wamid.HBgNNDkxNTExMjM0NTY3OBUC{number}",'
-            '"status":"delivered","timestamp":"1795177042","recipient_id":"4915112345678",'
-            '"pricing":{"billable":true,"pricing_model":"PMP","type":"regular","category":"marketing"}}]},'
-            '"field":"messages"}]}]}'
+            f'"phone_number_id":"{NUMBER_ID}"}},{things}}},"field":"messages"}}]}}]}}'
         ).encode()
         async with stage.database.system() as unit:
             await webhooks.accept_bodies(

@@ -57,6 +57,13 @@ async def tour_dashboard(
             ("account-webhook-broken", f"{HOME}/{sample.channels['Grove Mobility'].id}"),
             ("deliveries", DELIVERIES),
             ("deliveries-none-match", f"{DELIVERIES}?state=discarded"),
+            ("deliveries-failed", f"{DELIVERIES}?state=failed&range=24h"),
+            ("deliveries-custom", f"{DELIVERIES}?range=custom"),
+            (
+                "deliveries-custom-wrong",
+                f"{DELIVERIES}?range=custom&from=2026-01-02T00:00&to=2026-01-01T00:00",
+            ),
+            ("deliveries-found", f"{DELIVERIES}?q=%2B49+1519"),
             ("delivery", f"{DELIVERIES}/{sample.delivered}"),
             ("delivery-unusual", f"{DELIVERIES}/{sample.unusual}"),
             ("delivery-waiting", f"{DELIVERIES}/{sample.waiting}"),
@@ -100,6 +107,15 @@ async def tour_dashboard(
 
 async def _press(stage: HubStage, sample: Sample, page: Page) -> AsyncGenerator[Stop, None]:
     """Pass the states that a press of a button brings."""
+    await page.goto(stage.url + DELIVERIES)
+    await page.get_by_text("Show as table").click()
+    yield Stop("deliveries-table", page)
+    await page.get_by_role("link", name="Replay 1 failed").click()
+    await expect(page.get_by_role("dialog").get_by_text("1 event is sent again.")).to_be_visible()
+    yield Stop("deliveries-replay", page, is_whole=False)
+    await page.goto(f"{stage.url}{DELIVERIES}/{sample.failed}")
+    await page.get_by_text("Headers of request").first.click()
+    yield Stop("delivery-headers", page)
     await page.goto(f"{stage.url}{HOME}/{sample.channels['Kestrel Parcel'].id}")
     await page.get_by_role("link", name="Create a new key").click()
     dialog = page.get_by_role("dialog", name="Create a new key")

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-from psycopg import AsyncCursor
 from tests.factories import make_channel, make_client, make_template, make_waba
 from tests.partner_api.conftest import Api
-
-
-class _Counted(AsyncCursor[Any]):  # Any: rows of every shape
-    """A cursor that remembers what was executed."""
-
-    statements: list[str] = []  # noqa: RUF012 - shared by all cursors on purpose
-
-    async def execute(self, query: Any, *args: Any, **named: Any) -> Any:  # Any: the driver's own signature
-        """Remember and execute."""
-        self.statements.append(str(query))
-        return await super().execute(query, *args, **named)
+from tests.statements import Counted
 
 
 async def _statements(api: Api, path: str) -> int:
-    _Counted.statements.clear()
+    Counted.statements.clear()
     answer = await api.get(path)
     assert answer.status == 200
-    return len(_Counted.statements)
+    return len(Counted.statements)
 
 
 @pytest.mark.parametrize("path", ["clients", "channels", "waba_accounts/q1W2e3WA/waba_templates"])
@@ -35,7 +22,7 @@ async def test_a_list_of_many_rows_takes_no_more_statements_than_a_list_of_one(a
     await make_channel(api.database, waba=waba)
     await make_template(api.database, waba=waba)
     async with api.database.pool.connection() as connection:
-        connection.cursor_factory = _Counted
+        connection.cursor_factory = Counted
     await _statements(api, path)
     few = await _statements(api, path)
     for _ in range(8):

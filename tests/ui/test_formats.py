@@ -71,6 +71,8 @@ def test_a_moment_is_shown_in_the_readers_zone() -> None:
     assert formats.moment(MOMENT, "en", "America/Sao_Paulo") == "14 Mar 2026, 05:30"
     assert formats.moment(MOMENT, "en", "UTC", seconds=True) == "14 Mar 2026, 08:30:05"
     assert formats.day(datetime(2026, 3, 14, 23, 30, tzinfo=UTC), "en", "Europe/Berlin") == "15 Mar 2026"
+    assert formats.time_of_day(MOMENT, "en", "Europe/Berlin") == "09:30"
+    assert formats.short_day(MOMENT, "en", "UTC") == "14 Mar"
     assert formats.full_moment(MOMENT, "en", "UTC") == "14 March 2026, 08:30:05 UTC"
 
 
@@ -85,6 +87,7 @@ def test_times_near_by_are_told_by_distance() -> None:
     ("milliseconds", "text"),
     [
         (0, "0 ms"),
+        (0.02, "< 0.1 ms"),
         (0.37, "0.4 ms"),
         (9.96, "10 ms"),
         (184.4, "184 ms"),

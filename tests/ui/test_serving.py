@@ -68,13 +68,16 @@ def test_only_reading_is_allowed(origin: str) -> None:
 
 
 def test_a_choice_is_kept_and_leads_back(origin: str) -> None:
-    body = urlencode({"theme": "dark", "language": "pt", "next": "/gallery/list?q=a"})
+    body = urlencode(
+        {"theme": "dark", "language": "pt", "timezone": "Europe/Berlin", "next": "/gallery/list?q=a"}
+    )
     status, headers, _, cookies = call(
         origin, "POST", "/preferences", body=body, content_type="application/x-www-form-urlencoded"
     )
     assert (status, headers["location"]) == (303, "/gallery/list?q=a")
     assert any(one.startswith("theme=dark;") for one in cookies)
     assert any(one.startswith("lang=pt-BR;") for one in cookies)
+    assert any(one.startswith("timezone=Europe%2FBerlin;") for one in cookies)
     assert all("HttpOnly" in one and "samesite=lax" in one.lower() for one in cookies)
 
 

@@ -255,7 +255,8 @@ async def test_deliveries_are_counted_over_time(database: Database, some_log: li
 
     async def counted(filters: DeliveryFilter) -> list[Mapping[DeliveryState, int]]:
         async with database.tenant(PARTNER) as unit:
-            assert await queries.find_counted_start(unit, partner_id=PARTNER, filters=filters) is None
+            found = await queries.find_counted_start(unit, partner_id=PARTNER, filters=filters)
+            assert found == (min(line.created_at for line in _shown(some_log, filters)), False)
             return await queries.count_over_time(unit, partner_id=PARTNER, filters=filters, edges=edges)
 
     state = DeliveryState
@@ -270,9 +271,17 @@ async def test_deliveries_are_counted_over_time(database: Database, some_log: li
         {},
     ]
     async with database.tenant("otherAPA") as unit:
+        assert await queries.find_counted_start(unit, partner_id=PARTNER, filters=DeliveryFilter()) == (
+            None,
+            False,
+        )
         assert await queries.count_over_time(
             unit, partner_id=PARTNER, filters=DeliveryFilter(), edges=edges
         ) == [{}, {}, {}]
+
+
+def _shown(lines: list[Delivery], filters: DeliveryFilter) -> list[Delivery]:
+    return [line for line in lines if not filters.states or line.state in filters.states]
 
 
 async def test_what_arrived_by_a_later_delivery_is_not_sent_a_third_time(

@@ -8,8 +8,11 @@ as null stay.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import overload
+
+import msgspec
 
 from partnerhub.channels.schemas import Channel, Client, PartnerObject, Template, Waba
 
@@ -46,6 +49,40 @@ def as_partner_api(thing: Client | Waba | Channel | Template) -> PartnerObject:
             return _channel(thing)
         case Template():
             return _template(thing)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a partner event is about, as people call it; a client and a template have no number."""
+
+    name: str
+    number: str = ""
+
+
+def read_subject(body: bytes) -> Subject | None:
+    """Return what the body of a partner event is about; None where it does not say."""
+    try:
+        data = msgspec.json.decode(body, type=_Event).data
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    name = data.phone_name or data.client.name if data.phone_number or data.client_id else data.name
+    return Subject(name, data.phone_number) if name or data.phone_number else None
+
+
+class _Named(msgspec.Struct):
+    name: str = ""
+
+
+class _Data(msgspec.Struct):
+    phone_name: str | None = ""
+    phone_number: str = ""
+    client_id: str = ""
+    client: _Named = msgspec.field(default_factory=_Named)
+    name: str = ""
+
+
+class _Event(msgspec.Struct):
+    data: _Data
 
 
 def without_open_dates(channel: PartnerObject) -> PartnerObject:

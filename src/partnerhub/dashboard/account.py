@@ -17,10 +17,11 @@ from partnerhub.identity import services as identity
 from partnerhub.identity.errors import CodeLimited, PasswordWeak, PasswordWrong, SignInLimited
 from partnerhub.identity.passwords import Passwords
 from partnerhub.identity.schemas import CodePurpose, SessionRow
+from partnerhub.kit import clock
 from partnerhub.kit.database import Database
 from partnerhub.kit.errors import HubError, Invalid, NotFound
 from partnerhub.ui.frame import Toast
-from partnerhub.ui.preferences import local_path
+from partnerhub.ui.preferences import local_path, time_zones
 from partnerhub.web.authentication import Browsers
 from partnerhub.web.guards import requires
 from partnerhub.web.hubs import HUBS
@@ -180,6 +181,8 @@ async def _account_page(
         facts=facts_of(request),
         person=session,
         devices=devices,
+        time_zones=[(name, name.replace("_", " ")) for name in time_zones()],
+        now=clock.now(),
         others=sum(not device.is_current for device in devices),
         wrong=wrong,
         error="" if error is None or wrong else page.explain(error),

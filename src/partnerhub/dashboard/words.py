@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from partnerhub.channels.life_cycle import Stage
+from partnerhub.messaging.contents import ContentKind
 from partnerhub.ui.frame import Tone
 from partnerhub.web.navigation import N_
 from partnerhub.webhooks.schemas import DeliveryState, Health, OwnerKind
@@ -81,6 +82,15 @@ OWNERS: Mapping[OwnerKind, str] = {
     OwnerKind.CHANNEL: N_("Number"),
     OwnerKind.WABA: N_("WhatsApp account"),
 }
+
+# What a number's event is about, beside its name; `word` is Meta's own.
+CONTENTS: Mapping[ContentKind, str] = {
+    ContentKind.STATUS: N_("status {word}"),
+    ContentKind.MESSAGE: "{word}",
+    ContentKind.ECHO: N_("echo {word}"),
+    ContentKind.CALL: N_("call {word}"),
+}
+CONTACT_ROLES: Mapping[bool, str] = {True: N_("Sender"), False: N_("Recipient")}
 
 # Why an example of a URL is a bad one, by the code of the rule that it breaks.
 URL_RULES: Mapping[str, str] = {

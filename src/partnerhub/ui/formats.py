@@ -51,20 +51,31 @@ def exact_amount(micros: int, currency: str, language: Language, *, digits: int 
 
 def day(value: date | datetime, language: Language, zone: str) -> str:
     """Write a day: 14 Mar 2026."""
-    local = value.astimezone(_zone(zone)) if isinstance(value, datetime) else value
+    local = value.astimezone(zone_of(zone)) if isinstance(value, datetime) else value
     return dates.format_date(local, "medium", locale=locale_of(language))
 
 
 def moment(value: datetime, language: Language, zone: str, *, seconds: bool = False) -> str:
     """Write a day and a time of day: 14 Mar 2026, 09:30."""
-    local = value.astimezone(_zone(zone))
+    local = value.astimezone(zone_of(zone))
     clock_time = dates.format_time(local, "medium" if seconds else "short", locale=locale_of(language))
     return f"{dates.format_date(local, 'medium', locale=locale_of(language))}, {clock_time}"
 
 
 def full_moment(value: datetime, language: Language, zone: str) -> str:
     """Write a moment to the second with its zone, as titles and logs need it."""
-    return dates.format_datetime(value.astimezone(_zone(zone)), "long", locale=locale_of(language))
+    return dates.format_datetime(value.astimezone(zone_of(zone)), "long", locale=locale_of(language))
+
+
+def time_of_day(value: datetime, language: Language, zone: str, *, seconds: bool = False) -> str:
+    """Write a time without its day: 09:30, as the axis of a chart of one day has it."""
+    local = value.astimezone(zone_of(zone))
+    return dates.format_time(local, "medium" if seconds else "short", locale=locale_of(language))
+
+
+def short_day(value: datetime, language: Language, zone: str) -> str:
+    """Write a day without its year: 14 Mar."""
+    return dates.format_skeleton("MMMd", value.astimezone(zone_of(zone)), locale=locale_of(language))
 
 
 def ago(value: datetime, language: Language) -> str:
@@ -74,7 +85,9 @@ def ago(value: datetime, language: Language) -> str:
 
 
 def duration(milliseconds: float, language: Language) -> str:
-    """Write a duration: 0.4 ms, 184 ms, 3.2 s, 5 min."""
+    """Write a duration: < 0.1 ms, 0.4 ms, 184 ms, 3.2 s, 5 min."""
+    if 0 < milliseconds < 0.05:
+        return f"<\u00a0{number(0.1, language)}\u00a0ms"
     if 0 < milliseconds < 9.95:
         return f"{number(round(milliseconds, 1), language)}\u00a0ms"
     if milliseconds < 1000:
@@ -115,7 +128,8 @@ def initials(name: str) -> str:
     return "".join(word[0] for word in words[:2]).upper() or "?"
 
 
-def _zone(name: str) -> tzinfo:
+def zone_of(name: str) -> tzinfo:
+    """Return the time zone of a name of the IANA list."""
     return UTC if name == "UTC" else dates.get_timezone(name)
 
 

@@ -17,6 +17,7 @@ ToastKind = Literal["success", "error", "info"]
 
 THEMES: tuple[Theme, ...] = ("system", "light", "dark")
 THEME_COOKIE = "theme"
+TIMEZONE_COOKIE = "timezone"
 CSRF_FIELD = "_csrf"
 CSRF_HEADER = "x-csrf-token"
 PREFERENCES_PATH = "/preferences"

@@ -1,9 +1,12 @@
-"""Theme and language: chosen by a plain form, kept in a cookie each."""
+"""Theme, language and time zone: chosen by a plain form, kept in a cookie each."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated
+from urllib.parse import quote, unquote
+from zoneinfo import available_timezones
 
 from litestar import Response, post
 from litestar.datastructures import Cookie
@@ -11,7 +14,7 @@ from litestar.enums import RequestEncodingType
 from litestar.params import Body
 from litestar.response import Redirect
 
-from partnerhub.ui.frame import PREFERENCES_PATH, THEME_COOKIE, THEMES, Theme
+from partnerhub.ui.frame import PREFERENCES_PATH, THEME_COOKIE, THEMES, TIMEZONE_COOKIE, Theme
 from partnerhub.ui.languages import LANGUAGE_COOKIE, find_language
 
 _YEAR_SECONDS = 365 * 86_400
@@ -23,12 +26,26 @@ class Choice:
 
     theme: str | None = None
     language: str | None = None
+    timezone: str | None = None
     next: str = "/"
 
 
 def theme_of(cookie: str | None) -> Theme:
     """Return the theme a cookie asks for; anything unknown is the system's."""
     return next((theme for theme in THEMES if theme == cookie), "system")
+
+
+@cache
+def time_zones() -> tuple[str, ...]:
+    """Return the time zones to choose from, by name: UTC, then Africa/Abidjan and so on."""
+    places = {name for name in available_timezones() if "/" in name and not name.startswith("Etc/")}
+    return ("UTC", *sorted(places))
+
+
+def time_zone_of(cookie: str | None) -> str:
+    """Return the time zone a cookie asks for; anything unknown is UTC."""
+    name = unquote(cookie or "")
+    return name if name and name in time_zones() else "UTC"
 
 
 def local_path(target: str) -> str:
@@ -48,6 +65,9 @@ async def choose(
         cookies.append(_cookie(THEME_COOKIE, theme_of(data.theme)))
     if language := find_language(data.language):
         cookies.append(_cookie(LANGUAGE_COOKIE, language))
+    if data.timezone is not None:
+        # A slash does not stand in a cookie without quotes.
+        cookies.append(_cookie(TIMEZONE_COOKIE, quote(time_zone_of(data.timezone), safe="")))
     return Redirect(local_path(data.next), status_code=303, cookies=cookies)
 
 

@@ -206,6 +206,8 @@ HUB_ROWS: Mapping[str, Row] = {
     "GET /dashboard/partner/connect": PARTNER_PAGE,
     "GET /dashboard/partner/search": PARTNER_PAGE,
     "GET /dashboard/partner/deliveries": PARTNER_PAGE,
+    "GET /dashboard/partner/deliveries/replay": PARTNER_PAGE,
+    "POST /dashboard/partner/deliveries/replay": PARTNER_PAGE,
     "GET /dashboard/partner/deliveries/{delivery_id}": PARTNER_OBJECT_PAGE,
     "POST /dashboard/partner/deliveries/{delivery_id}/replay": PARTNER_OBJECT_PAGE,
     # the onboarding popup: open to everybody with a link; a run belongs to the browser that began it

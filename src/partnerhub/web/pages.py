@@ -19,10 +19,10 @@ from litestar.response import Redirect
 
 from partnerhub.kit import logs
 from partnerhub.kit.errors import HubError
-from partnerhub.ui import policy
-from partnerhub.ui.frame import THEME_COOKIE, Brand, Frame, Toast
+from partnerhub.ui import formats, policy
+from partnerhub.ui.frame import THEME_COOKIE, TIMEZONE_COOKIE, Brand, Frame, Toast
 from partnerhub.ui.languages import LANGUAGE_COOKIE, Language, load_catalogues, negotiate
-from partnerhub.ui.preferences import local_path, theme_of
+from partnerhub.ui.preferences import local_path, theme_of, time_zone_of
 from partnerhub.ui.templates import environment, render
 from partnerhub.web.browser import STATE_KEY, Browser
 from partnerhub.web.cookies import FLASH, CookieJar, cookies_of
@@ -55,6 +55,11 @@ class Pages:
         """Return words marked with `N_` in the reader's language."""
         return self._catalogues[language].gettext(message)
 
+    def translate_many(self, language: Language, one: str, many: str, count: int) -> str:
+        """Return words for a number of things in the reader's language, with `%(num)s` filled in."""
+        text = self._catalogues[language].ngettext(one, many, count)
+        return text % {"num": formats.number(count, language)}
+
     def translator(self, language: Language) -> Callable[[str], str]:
         """Return `translate` for one language."""
         return partial(self.translate, language)
@@ -84,6 +89,7 @@ class Pages:
                 accept_language=headers.get("accept-language"),
             ),
             theme=theme_of(cookies.get(THEME_COOKIE)),
+            timezone=time_zone_of(cookies.get(TIMEZONE_COOKIE)),
             csrf_token=browser.form_token if isinstance(browser, Browser) else "",
             toasts=_read_flash(self.jar.read(cookies, FLASH)),
         )
@@ -140,6 +146,10 @@ class Page:
     def say(self, message: str) -> str:
         """Return words marked with `N_` in the reader's language."""
         return self.pages.translate(self.frame.language, message)
+
+    def ngettext(self, one: str, many: str, count: int) -> str:
+        """Return words for a number of things, with `%(num)s` filled in; collectors know this name."""
+        return self.pages.translate_many(self.frame.language, one, many, count)
 
     def explain(self, error: HubError) -> str:
         """Return an error in the reader's words."""

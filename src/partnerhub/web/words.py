@@ -42,6 +42,7 @@ ERRORS: Mapping[str, str] = {
     "sign_in_refused": N_("E-mail or password is not right."),
     "sign_in_limited": N_("Too many attempts. Wait before you try again."),
     "sign_in_busy": N_("Too many people sign in at this moment. Try again in a few seconds."),
+    "replay_too_large": N_("Narrow the log by time or webhook: 50,000 deliveries go at once at most."),
     "too_many": N_("Too many attempts. Wait before you try again."),
     "code_needed": N_("Enter the code from the mail."),
     "code_wrong": N_("This is not the code from the last mail."),

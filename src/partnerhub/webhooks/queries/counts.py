@@ -66,20 +66,24 @@ async def count_deliveries(
     return {DeliveryState(row["state"]): int(row["number"]) for row in rows}
 
 
-async def find_counted_start(unit: Unit, *, partner_id: str, filters: DeliveryFilter) -> datetime | None:
-    """Return from when on `count_over_time` counts, or None where that is all of the filter's time.
+async def find_counted_start(
+    unit: Unit, *, partner_id: str, filters: DeliveryFilter
+) -> tuple[datetime | None, bool]:
+    """Return from when on to count over time, None in an empty log, and whether older ones are left out.
 
-    Of a long log only the newest `MOST_PICTURED` deliveries are looked at.
+    Of a long log only the newest `MOST_PICTURED` deliveries are counted.
     """
     where, values = conditions(_bounds(filters))
-    found = await unit.fetch_value(
+    (found,) = await unit.fetch_dicts(
         sql.SQL(
-            "select delivery.created_at from delivery where delivery.partner_id = %(partner)s and {where}"
-            " order by delivery.created_at desc, delivery.id desc offset %(most)s limit 1"
+            "select (select created_at from delivery where delivery.partner_id = %(partner)s and {where}"
+            "  order by delivery.created_at desc, delivery.id desc offset %(most)s limit 1) as bound,"
+            " (select created_at from delivery where delivery.partner_id = %(partner)s and {where}"
+            "  order by delivery.created_at, delivery.id limit 1) as oldest"
         ).format(where=where),
         values | {"partner": partner_id, "most": MOST_PICTURED},
     )
-    return found if isinstance(found, datetime) else None
+    return found["bound"] or found["oldest"], found["bound"] is not None
 
 
 async def count_over_time(

@@ -4,6 +4,7 @@ import "./requests.js";
 import "./once.js";
 import "./close.js";
 import "./copy.js";
+import "./pager.js";
 import "./overlays.js";
 import "./toasts.js";
 import "./menus.js";

@@ -13,6 +13,11 @@ class Chart extends HTMLElement {
       if (this.plot && width && width !== this.plot.width) this.plot.setSize({ width, height: this.plot.height });
     });
     this.observer.observe(this);
+    // A swap of the page around it brings other data, or empties the place that the server knows as empty.
+    this.watcher = new MutationObserver(() => {
+      if (this.dataset.chart !== this.drawn || !this.canvas()?.firstElementChild) this.draw();
+    });
+    this.watcher.observe(this, { attributes: true, attributeFilter: ["data-chart"], childList: true, subtree: true });
     document.fonts.ready.then(this.redraw);
   }
 
@@ -20,6 +25,7 @@ class Chart extends HTMLElement {
     this.media.removeEventListener("change", this.redraw);
     document.removeEventListener("ui:theme", this.redraw);
     this.observer.disconnect();
+    this.watcher.disconnect();
     this.plot?.destroy();
     this.plot = null;
   }
@@ -41,7 +47,8 @@ class Chart extends HTMLElement {
   draw() {
     const place = this.canvas();
     if (!this.isConnected || !place) return;
-    const { labels, series, kind, format } = JSON.parse(this.dataset.chart);
+    this.drawn = this.dataset.chart;
+    const { labels, series, kind, format } = JSON.parse(this.drawn);
     const number = new Intl.NumberFormat(document.documentElement.lang || "en", format ?? {});
     const largest = Math.max(0, ...series.flatMap((one) => one.values));
     const axis = new Intl.NumberFormat(document.documentElement.lang || "en", {
@@ -54,7 +61,7 @@ class Chart extends HTMLElement {
     const font = `11px ${getComputedStyle(this).fontFamily}`;
     const ink = this.colour("--muted-foreground");
     const grid = this.colour("--border");
-    const colours = series.map((_, i) => this.colour(`--chart-${(i % 5) + 1}`));
+    const colours = [...this.querySelectorAll(".chart-legend svg")].map((sample) => getComputedStyle(sample).color);
     // Stacked bars are drawn from the highest sum down, so that each covers the foot of the one behind it.
     const order = bars ? series.map((_, i) => series.length - 1 - i) : series.map((_, i) => i);
     const note = this.querySelector(".chart-note");
@@ -74,7 +81,7 @@ class Chart extends HTMLElement {
           {
             stroke: ink, font, size: 28, gap: 6,
             grid: { show: false }, ticks: { show: false }, border: { show: true, stroke: grid, width: 1 },
-            splits: () => thin(labels.length, width),
+            splits: () => thin(labels, width),
             values: (_, at) => at.map((i) => labels[i] ?? ""),
           },
           {
@@ -116,8 +123,11 @@ function stack(rows) {
   return rows.map((row) => row.map((value, i) => (sums[i] += value)));
 }
 
-function thin(count, width) {
-  const step = Math.max(1, Math.ceil((count * 44) / width));
+// As many labels as have room beside each other.
+function thin(labels, width) {
+  const count = labels.length;
+  const room = Math.max(44, ...labels.map((label) => label.length * 6.2 + 14));
+  const step = Math.max(1, Math.ceil((count * room) / width));
   return Array.from({ length: Math.ceil(count / step) }, (_, i) => i * step);
 }
 
