@@ -33,6 +33,7 @@ async def test_every_answer_has_a_request_id_and_the_fixed_headers(site: Site, p
     async with site.http.get(path, allow_redirects=False) as answer:
         assert uuid.UUID(answer.headers["x-request-id"]).version == 7
         assert answer.headers.getall("x-content-type-options") == ["nosniff"]
+        assert answer.headers.getall("cache-control") == ["no-store"]
         assert "strict-transport-security" not in answer.headers
     async with site.http.put(path) as answer:
         assert answer.headers["x-request-id"]

@@ -67,7 +67,8 @@ class Wrapper:
         self._pace = Pace(body_seconds)
         self._larger_pace = Pace(body_seconds, bytes_per_second=UPLOAD_BYTES_PER_SECOND)
         self._logs_access = logs_access
-        self._always = [(b"x-content-type-options", b"nosniff")]
+        # Tokens and keys are in some answers, somebody's facts in most: who wants one kept says so.
+        self._always = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
         if is_secure:
             self._always.append((b"strict-transport-security", _HSTS))
 
