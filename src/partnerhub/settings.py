@@ -64,6 +64,12 @@ def _count(text: str) -> int:
     return number
 
 
+def _calls(text: str) -> int:
+    if (number := int(text)) < 0:
+        raise ValueError("must be 0 or more")
+    return number
+
+
 def _seconds(text: str) -> int:
     if not 0 <= (number := int(text)) <= 86_400:
         raise ValueError("must be 0 to 86400 seconds")
@@ -172,6 +178,12 @@ class Settings:
     )
     metrics_token: str = _setting(
         "", help="Bearer token for /metrics; without one only loopback callers see it.", secret=True
+    )
+    api_calls_per_minute: int = _setting(
+        1_200,
+        help="Calls of the Partner API and the hub's own API that one key or user may make in a minute, in each"
+        " process; 0 for any number.",
+        read=_calls,
     )
     database_connections: int = _setting(12, help="Most connections of one process.", read=_count)
 

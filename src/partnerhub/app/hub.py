@@ -48,6 +48,7 @@ from partnerhub.web.cookies import CookieJar
 from partnerhub.web.credentials import Credentials
 from partnerhub.web.frame import FrameSource
 from partnerhub.web.health import Metrics, health_routes
+from partnerhub.web.limits import CallLimiter
 from partnerhub.web.pages import Pages
 
 
@@ -100,6 +101,7 @@ def create_hub(
             is_secure=settings.is_secure,
             trusted_proxies=settings.trusted_proxies,
         ),
+        limiter=CallLimiter.per_minute(settings.api_calls_per_minute),
         dependencies={
             "passwords": passwords,
             "keyring": keyring,

@@ -25,6 +25,11 @@ class CallLimiter:
         self._tick = tick
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
+    @classmethod
+    def per_minute(cls, calls: int) -> CallLimiter:
+        """Return a limiter for so many calls a minute, which may come at once; 0 allows everything."""
+        return cls(per_second=calls / 60, burst=calls)
+
     def hit(self, key: str) -> None:
         """Pay for one call. Raises: KeyLimited, with the seconds until the next is possible."""
         if self._rate <= 0:
