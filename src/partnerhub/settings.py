@@ -181,8 +181,8 @@ class Settings:
     )
     api_calls_per_minute: int = _setting(
         1_200,
-        help="Calls of the Partner API and the hub's own API that one key or user may make in a minute, in each"
-        " process; 0 for any number.",
+        help="Calls of the Partner API and the hub's own API that one key or user may make in a minute, in"
+        " each process; 0 for any number.",
         read=_calls,
     )
     database_connections: int = _setting(12, help="Most connections of one process.", read=_count)

@@ -88,7 +88,12 @@ async def desk(stage: HubStage) -> AsyncIterator[Desk]:
 
 async def test_the_solution_id_says_what_it_is_for_and_where_it_is_found(desk: Desk) -> None:
     words = (await desk.browser.get(INTEGRATION)).words
-    for part in ("Account Sharing", "Embedded Signup on your own pages", "App Dashboard", "Partner Solutions"):
+    for part in (
+        "Account Sharing",
+        "Embedded Signup on your own pages",
+        "App Dashboard",
+        "Partner Solutions",
+    ):
         assert part in words
 
 
