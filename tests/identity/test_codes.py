@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -29,6 +30,7 @@ from tests.identity.people import CHEAP, PASSWORD, last_code, mails_to, make_use
 
 PURPOSE = CodePurpose.CREATE_KEY
 NEW = "blue-lighthouse-7"
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 BASE = "https://hub.example/reset-password"
 
 
@@ -248,23 +250,41 @@ async def test_asking_for_a_link_writes_the_same_rows_for_an_unknown_email(datab
                 )
             )
     assert written == [
-        [{"mails": 0, "links": 0, "counts": 2}],
         [{"mails": 0, "links": 0, "counts": 4}],
+        [{"mails": 0, "links": 0, "counts": 8}],
     ]
     assert await jobs.Queue(database).counts() == {"todo": 2}
     await services.send_reset_link(database, email="nobody@acme.example", link_base=BASE)
     assert await jobs.Queue(database).counts() == {"todo": 2}
 
 
+async def ask_for_links(database: Database, *, times: int, ip: str, email: str = "a@acme.example") -> int:
+    """Ask so often for a link and say how often one was promised."""
+    promised = 0
+    for _ in range(times):
+        with suppress(TooMany):
+            await services.request_password_reset(database, email=email, ip=ip, link_base=BASE)
+            promised += 1
+    return promised
+
+
 async def test_links_are_asked_for_only_so_often(database: Database) -> None:
-    for _ in range(3):
-        await services.request_password_reset(
-            database, email="a@acme.example", ip="203.0.113.7", link_base=BASE
-        )
-    with pytest.raises(TooMany):
-        await services.request_password_reset(
-            database, email="A@acme.example", ip="203.0.113.8", link_base=BASE
-        )
+    with clock.set_to(NOON):
+        assert await ask_for_links(database, times=5, ip="203.0.113.7", email="A@acme.example ") == 3
+        assert await ask_for_links(database, times=1, ip="203.0.113.7") == 0
+    with clock.set_to(NOON + timedelta(minutes=15)):
+        assert await ask_for_links(database, times=5, ip="203.0.113.7") == 2
+    with clock.set_to(NOON + timedelta(hours=2)):
+        # Neither does one line flood a box from all its addresses, nor many lines.
+        assert await ask_for_links(database, times=9, ip="2001:db8::1") == 3
+        assert await ask_for_links(database, times=1, ip="2001:db8::2") == 0
+        assert sum([await ask_for_links(database, times=1, ip=f"198.51.100.{n}") for n in range(20)]) == 7
+
+
+async def test_a_stranger_who_asks_for_links_does_not_keep_the_owner_from_one(database: Database) -> None:
+    with clock.set_to(NOON):
+        await ask_for_links(database, times=30, ip="198.51.100.66")
+        assert await ask_for_links(database, times=1, ip="203.0.113.7") == 1
 
 
 async def test_an_invited_person_chooses_the_first_password(database: Database) -> None:

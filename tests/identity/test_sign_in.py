@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -141,10 +142,22 @@ async def test_the_wait_grows(database: Database) -> None:
 
 async def test_a_stranger_at_another_address_does_not_lock_the_owner_out(database: Database) -> None:
     await make_user(database)
+    for minute in range(0, 240, 15):
+        with clock.set_to(NOON + timedelta(minutes=minute)):
+            for _ in range(110):
+                with suppress(SignInLimited):
+                    await refuse(database, ip="198.51.100.66")
+            assert (await sign_in(database, ip="203.0.113.7")).token
+
+
+async def test_the_addresses_of_one_line_count_as_one(database: Database) -> None:
+    await make_user(database)
     with clock.set_to(NOON):
-        for _ in range(5):
-            await refuse(database, ip="198.51.100.66")
-        assert (await sign_in(database, ip="203.0.113.7")).token
+        for number in range(5):
+            await refuse(database, ip=f"2001:db8:1:2::{number}")
+        with pytest.raises(SignInLimited):
+            await sign_in(database, ip="2001:db8:1:2::5")
+        assert (await sign_in(database, ip="2001:db8:1:3::5")).token
 
 
 async def test_one_address_may_not_try_many_people(database: Database) -> None:

@@ -67,6 +67,17 @@ async def count_hits(unit: Unit, *, limits: Sequence[Limit]) -> int:
     return max((_rest(limit, now) for limit in limits if counts[limit.row].hits > limit.hits), default=0)
 
 
+async def take_hit(unit: Unit, *, limits: Sequence[Limit]) -> int:
+    """Count one hit on every limit, or on none, and return the seconds to wait: 0 while all hold.
+
+    Whoever is at a limit of their own uses up nobody else's.
+    """
+    attempt = await begin_attempt(unit, limits=limits)
+    if attempt.may_try:
+        await fail_attempt(unit, attempt)
+    return attempt.wait_seconds
+
+
 async def begin_attempt(unit: Unit, *, limits: Sequence[Limit]) -> Attempt:
     """Count an attempt before its outcome is known, or count nothing and say why it may not be made.
 

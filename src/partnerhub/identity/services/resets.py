@@ -12,13 +12,14 @@ from partnerhub.identity.errors import LinkExpired, PasswordWrong, SignInRefused
 from partnerhub.identity.passwords import STANDARD, Passwords, check_strength
 from partnerhub.identity.schemas import PLATFORM, Actor, ActorKind, User
 from partnerhub.identity.services.audit import record_change
-from partnerhub.identity.services.limits import Limit, count_hits
+from partnerhub.identity.services.limits import Limit, take_hit
 from partnerhub.identity.services.sessions import end_all_sessions, rotate_session
 from partnerhub.identity.services.sign_in import check_password
 from partnerhub.kit import clock, crypto, jobs, mail
 from partnerhub.kit.database import Database, Unit
 from partnerhub.kit.errors import TooMany
 from partnerhub.kit.ids import token, uuid7
+from partnerhub.kit.peers import source_of
 
 JOB = "identity.password_reset"
 RESET_LIFE = timedelta(minutes=30)
@@ -41,13 +42,18 @@ async def request_password_reset(db: Database, *, email: str, ip: str, link_base
     Raises: TooMany.
     """
     person = crypto.fingerprint(email.strip().casefold()).hex()[:32]
+    source = source_of(ip)
     async with db.system() as unit:
-        wait = await count_hits(
+        # The e-mail's own limit keeps a box from being flooded, and is wide: a stranger, held by the limit of
+        # the pair, must not keep the owner from a link.
+        wait = await take_hit(
             unit,
             limits=[
-                Limit(f"reset:{person}", 3, 900),
-                Limit(f"reset:{person}", 10, 86_400),
-                Limit(f"reset@{ip}", 30, 3_600),
+                Limit(f"reset:{person}@{source}", 3, 900),
+                Limit(f"reset:{person}@{source}", 5, 86_400),
+                Limit(f"reset:{person}", 10, 3_600),
+                Limit(f"reset:{person}", 30, 86_400),
+                Limit(f"reset@{source}", 30, 3_600),
             ],
         )
         if not wait:

@@ -19,6 +19,7 @@ from partnerhub.identity.services.limits import Attempt, Limit, begin_attempt, f
 from partnerhub.identity.services.sessions import start_session
 from partnerhub.kit import logs
 from partnerhub.kit.database import Database, Unit
+from partnerhub.kit.peers import source_of
 
 ScopeChooser = Callable[[Unit, User], Awaitable[SessionScope]]
 """Finds, in a system unit, where a person belongs in the hub they sign in to; `NoPlace` when nowhere."""
@@ -36,18 +37,19 @@ def sign_in_limits(*, email: str, ip: str) -> tuple[list[Limit], list[Limit]]:
 
     Only failures count, or a program that signs in often would shut itself out.
     The wait grows with the windows. The address has room for an office behind one line; the e-mail's own
-    limit is wide, so that a stranger elsewhere cannot lock the owner out cheaply.
+    limit is wide, so that a stranger elsewhere, held by the limits of the pair, does not lock the owner out.
     """
+    source = source_of(ip)
     person = hashlib.sha256(email.strip().casefold().encode()).hexdigest()[:32]
     pair = [
-        Limit(f"sign_in:{person}@{ip}", hits, seconds)
+        Limit(f"sign_in:{person}@{source}", hits, seconds)
         for hits, seconds in ((5, MINUTE), (10, 15 * MINUTE), (20, 4 * HOUR), (40, DAY))
     ]
     alone = [
         Limit(f"sign_in:{person}", 30, HOUR),
         Limit(f"sign_in:{person}", 100, DAY),
-        Limit(f"sign_in@{ip}", 60, MINUTE),
-        Limit(f"sign_in@{ip}", 300, HOUR),
+        Limit(f"sign_in@{source}", 60, MINUTE),
+        Limit(f"sign_in@{source}", 300, HOUR),
     ]
     return pair, alone
 

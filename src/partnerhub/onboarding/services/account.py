@@ -13,6 +13,7 @@ from partnerhub.identity.schemas import Actor, ActorKind
 from partnerhub.identity.services import check_password, create_user, hit_limit
 from partnerhub.kit.database import Database, Unit
 from partnerhub.kit.errors import Invalid
+from partnerhub.kit.peers import source_of
 from partnerhub.onboarding import queries
 from partnerhub.onboarding.errors import AccountExists, StepWrong
 from partnerhub.onboarding.rules import NO_RULES, Rules
@@ -67,7 +68,7 @@ async def sign_up_client(
     )
     async with db.system() as unit:
         # In a commit of its own: attempts that fail count too.
-        await hit_limit(unit, key=f"sign-up@{ip}", limit=_SIGN_UPS_AN_HOUR, window_seconds=3_600)
+        await hit_limit(unit, key=f"sign-up@{source_of(ip)}", limit=_SIGN_UPS_AN_HOUR, window_seconds=3_600)
     async with db.system() as unit:
         run = await _at_account(unit, run_id, browser_token)
         try:
