@@ -123,12 +123,13 @@ function stack(rows) {
   return rows.map((row) => row.map((value, i) => (sums[i] += value)));
 }
 
-// As many labels as have room beside each other.
+// As many labels as have room beside each other, none of them cut at the end.
 function thin(labels, width) {
   const count = labels.length;
   const room = Math.max(44, ...labels.map((label) => label.length * 6.2 + 14));
   const step = Math.max(1, Math.ceil((count * room) / width));
-  return Array.from({ length: Math.ceil(count / step) }, (_, i) => i * step);
+  const places = Array.from({ length: Math.ceil(count / step) }, (_, i) => i * step);
+  return places.filter((place) => place === 0 || ((count - place - 0.5) * width) / count >= room / 2);
 }
 
 customElements.define("u-chart", Chart);
