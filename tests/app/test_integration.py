@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 from playwright.async_api import Browser
 
+from partnerhub.ui.languages import LANGUAGE_COOKIE
 from tests.factories import MadePartner
 from tests.hub_stage import INTEGRATION, HubStage
 from tests.plain_browser import Visit
@@ -138,6 +139,20 @@ async def test_a_failing_test_says_what_happened_and_what_to_do(stage: HubStage,
             # What a stranger's server answers is text.
             assert "<b>why" not in page.text
         assert stage.receiver.got
+
+
+async def test_the_facts_of_a_failure_are_told_in_the_readers_language(stage: HubStage) -> None:
+    async with stage.browse(await stage.person()) as browser:
+        browser.plant(LANGUAGE_COOKIE, "de")
+        for url, told in (
+            ("http://127.0.0.1:9/hook", "Die Verbindung kam nicht zustande: der Host hat sie abgelehnt."),
+            (
+                stage.receiver.url("/hook").replace("http:", "https:"),
+                "TLS ist gescheitert: der Server spricht an diesem Port kein TLS.",
+            ),
+        ):
+            page = await browser.send("/account", TEST, webhook_url=url, redirect_url="")
+            assert (page.status, told in page.words) == (200, True), page.words
 
 
 async def test_nothing_is_called_that_may_not_be_called(stage: HubStage) -> None:

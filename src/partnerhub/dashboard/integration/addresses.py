@@ -10,6 +10,7 @@ from litestar.di import NamedDependency
 from msgspec import UNSET
 
 from partnerhub.dashboard import words
+from partnerhub.dashboard.details import tell_detail
 from partnerhub.dashboard.forms import Form, written
 from partnerhub.dashboard.integration.page import PATH, Desk, Draft, Trial, Walk
 from partnerhub.identity.schemas import Hub
@@ -147,7 +148,8 @@ def _trial(page: Page, result: TestResult) -> Trial:
     return Trial(
         result=result,
         meaning=page.say(meaning).format(status=result.status),
-        advice=" ".join(filter(None, (page.say(advice) if advice else "", result.detail))),
+        advice=page.say(advice) if advice else "",
+        detail=tell_detail(result.code, result.detail, page.say),
         tone=tone,
         request="\n".join([*request, "", result.request_body.decode("utf-8", "replace")]),
         response="\n".join([*response, "", body] if body else response),

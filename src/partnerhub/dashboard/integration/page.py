@@ -74,6 +74,7 @@ class Trial:
     result: TestResult
     meaning: str
     advice: str
+    detail: str
     tone: Tone
     request: str
     response: str
