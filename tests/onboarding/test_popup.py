@@ -247,6 +247,52 @@ async def _version(database: Database) -> object:
         return await unit.fetch_value("select id from price_change order by seq desc limit 1")
 
 
+async def test_who_signs_in_at_a_new_partner_names_the_company_and_accepts_the_terms(
+    popup: Popup, direct: MadePartner
+) -> None:
+    await make_customer(popup.stage.database, await make_partner(popup.stage.database), ["shared"])
+    await popup.open(direct, next="login", partner="crm-9", name="Proposed")
+    page = await popup.sign_in()
+    assert "new at Acme Chat. Which company" in page.words
+    assert "https://hub.example/terms" in page.text
+    assert page.values(r'name="company"[^>]* value="([^"]*)"') == ["Proposed"]
+    assert await told_names(popup.stage.database, direct.id) == []
+    page = await popup.press("account", is_signed_in="yes", company=" ")
+    assert (page.status, page.text.count('aria-invalid="true"')) == (422, 2)
+    page = await popup.press("account", is_signed_in="yes", company="Fjord Travel GmbH", accepts_terms="on")
+    assert "Prices and terms" in page.words
+    async with popup.stage.database.system() as unit:
+        (made,) = await unit.fetch_dicts(
+            "select id, name, partner_payload from client where partner_id = %s", (direct.id,)
+        )
+        assert (made["name"], made["partner_payload"]) == ("Fjord Travel GmbH", "crm-9")
+        rows = await unit.fetch_dicts(
+            "select object_id, after, at > now() - interval '1 minute' as is_now from audit_entry"
+            " where action = 'terms.accepted' order by at"
+        )
+    # Of the first client, too, which signed up: who, when, and which terms.
+    assert [row["is_now"] for row in rows] == [True, True]
+    assert rows[-1]["object_id"] == made["id"]
+    assert rows[-1]["after"] == {"terms_url": "https://hub.example/terms"}
+    # The next time it is known there, and another form may be asked for meanwhile.
+    await popup.open(direct, next="login")
+    assert "Prices and terms" in (await popup.sign_in()).words
+    other = await make_partner(popup.stage.database)
+    await popup.open(other)
+    page = await popup.sign_in()
+    assert "Which company" in page.words
+    assert "Sign in and go on" in (await popup.browser.get(f"{popup.run}?mode=sign_in")).words
+
+
+async def test_a_company_is_taken_from_nobody_who_has_not_signed_in(
+    popup: Popup, direct: MadePartner
+) -> None:
+    await popup.open(direct)
+    page = await popup.press("account", is_signed_in="yes", company="Fjord", accepts_terms="on")
+    assert "Create your account" in page.words
+    assert await told_names(popup.stage.database, direct.id) == []
+
+
 # --- permissions of an existing client -------------------------------------------------------------------
 
 

@@ -37,8 +37,9 @@ from partnerhub.web.navigation import N_
 
 @dataclass(frozen=True)
 class AccountForm:
-    """Who signs up."""
+    """Who signs up; `is_signed_in` sends the company alone, for the person that the run knows already."""
 
+    is_signed_in: str = ""
     company: str = ""
     person: str = ""
     email: str = ""
@@ -65,6 +66,8 @@ async def sign_up(
     view = await open_run(visit, run_id)
     if isinstance(view, Response):
         return view
+    if data.is_signed_in:
+        return await _add_client(view, data)
     try:
         await onboarding.sign_up_client(
             visit.db,
@@ -86,6 +89,26 @@ async def sign_up(
     except HubError as error:
         return show_account(view, sign_in=False, form=data, error=error)
     return to_run(run_id)
+
+
+async def _add_client(view: View, form: AccountForm) -> Response[Any]:
+    visit = view.visit
+    try:
+        await onboarding.add_client(
+            visit.db,
+            run_id=view.run.id,
+            browser_token=visit.browser_token,
+            company=form.company,
+            accepts_terms=bool(form.accepts_terms),
+            ip=visit.ip,
+            user_agent=visit.user_agent,
+            rules=visit.hosted.rules,
+        )
+    except StepWrong:
+        pass
+    except HubError as error:
+        return show_account(view, sign_in=False, form=form, error=error)
+    return to_run(view.run.id)
 
 
 @post("/onboarding/run/{run_id:uuid}/sign-in", opt=PUBLIC, status_code=303)
@@ -121,6 +144,7 @@ async def sign_in(
 def show_account(
     view: View, *, sign_in: bool, form: AccountForm | None = None, error: HubError | None = None
 ) -> Response[Any]:
+    """Show one of the forms: sign-up, sign-in, or the company of a person who has signed in."""
     run, say = view.run, view.page.say
     values = form or AccountForm(
         company=run.parameter("name"), person="", email=run.parameter("email"), password=""
@@ -148,12 +172,20 @@ def show_account(
         "hosted/account.html",
         status=_status_of_form(error),
         values={
-            "mode": "sign_in" if sign_in or isinstance(error, AccountExists) else "sign_up",
+            "mode": _mode(view, form, sign_in=sign_in or isinstance(error, AccountExists)),
             "values": values,
             "errors": errors,
             "problem": problem,
         },
     )
+
+
+def _mode(view: View, form: AccountForm | None, *, sign_in: bool) -> str:
+    # Whoever signed in may still ask for another form by its address.
+    is_known = view.run.user_id is not None and "mode" not in view.visit.request.query_params
+    if form.is_signed_in if form else is_known:
+        return "company"
+    return "sign_in" if sign_in else "sign_up"
 
 
 def _status_of_form(error: HubError | None) -> int:

@@ -15,7 +15,7 @@ from partnerhub.onboarding.schemas import KnownNumber, Refusal, Run, Sharable, S
 from partnerhub.partners.schemas import Partner
 
 RUN_COLUMNS = (
-    "id, partner_id, signature_hash is not null as is_signed, client_id, step, parameters, "
+    "id, partner_id, signature_hash is not null as is_signed, client_id, user_id, step, parameters, "
     "redirect_url, state, waba_id, channel_ids, revoked_ids, "
     "error_code, error_message, created_at, expires_at"
 )

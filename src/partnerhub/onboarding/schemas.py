@@ -26,6 +26,7 @@ class Run:
 
     `parameters` are the link's own (see `entry.Entry`). `channel_ids` are the channels that this run brought
     and, once it is done, those that its client left permitted; `revoked_ids` whose permission it took back.
+    `user_id` signed in and has no client of this partner yet: the company is asked for.
     It `is_working` while a request is at it, or at its number for another run: nobody else moves it then.
     `is_signed` says that a link with IO Signature began it.
     """
@@ -34,6 +35,7 @@ class Run:
     partner_id: str
     is_signed: bool
     client_id: str | None
+    user_id: str | None
     step: Step
     parameters: dict[str, Any]  # Any: JSON of Entry's fields
     redirect_url: str | None

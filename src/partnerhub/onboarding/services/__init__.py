@@ -1,6 +1,6 @@
 """The steps of a run, one file per use case."""
 
-from partnerhub.onboarding.services.account import sign_in_client, sign_up_client
+from partnerhub.onboarding.services.account import add_client, sign_in_client, sign_up_client
 from partnerhub.onboarding.services.connect import Connector, complete_signup, note_cancelled
 from partnerhub.onboarding.services.finish import choose_known_numbers, finish_run, go_back_to_connect
 from partnerhub.onboarding.services.links import Visitor, note_refused, open_link, tidy_links
@@ -14,6 +14,7 @@ __all__ = [
     "Connector",
     "Visitor",
     "accept_prices",
+    "add_client",
     "check_may_add",
     "choose_known_numbers",
     "choose_permissions",

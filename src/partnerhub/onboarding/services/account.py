@@ -9,8 +9,9 @@ from uuid import UUID
 from partnerhub.channels.services import create_client, update_client
 from partnerhub.identity.errors import EmailTaken
 from partnerhub.identity.passwords import STANDARD, Passwords
-from partnerhub.identity.schemas import Actor, ActorKind
-from partnerhub.identity.services import check_password, create_user, hit_limit
+from partnerhub.identity.queries import get_user
+from partnerhub.identity.schemas import Actor, ActorKind, User
+from partnerhub.identity.services import check_password, create_user, hit_limit, record_change
 from partnerhub.kit.database import Database, Unit
 from partnerhub.kit.errors import Invalid
 from partnerhub.kit.peers import source_of
@@ -56,7 +57,7 @@ async def sign_up_client(
     passwords: Passwords = STANDARD,
     rules: Rules = NO_RULES,
 ) -> Run:
-    """Make the person and the client in one commit (`client_created`) and go on.
+    """Make the person and the client in one commit (`client_created`), note the accepted terms, and go on.
 
     Raises: RunUnknown, StepWrong, SignUpInvalid, TermsNotAccepted, AccountExists, EmailInvalid, PasswordWeak,
     TooMany: sign-up tells whether an e-mail has an account, so nobody may ask it often.
@@ -77,20 +78,9 @@ async def sign_up_client(
             )
         except EmailTaken as error:
             raise AccountExists("There is an account with this e-mail. Sign in instead.") from error
-        actor = Actor(kind=ActorKind.CLIENT, id=user.id, name=user.email, ip=ip, user_agent=user_agent)
-        client = await create_client(
-            unit,
-            partner_id=run.partner_id,
-            name=company,
-            email=user.email,
-            actor=actor,
-            organisation=company,
-            partner_payload=run.parameter("partner_payload") or None,
-            contact_info={"email": user.email, "full_name": person, "language": locale},
-            contact_name=person,
-            user_id=user.id,
-        )
-        return await _go_on(unit, run, browser_token, client.id, rules)
+        actor = _actor(user, ip=ip, user_agent=user_agent)
+        client_id = await _create(unit, run=run, user=user, company=company, actor=actor, rules=rules)
+        return await _go_on(unit, run, browser_token, client_id, rules)
 
 
 async def sign_in_client(
@@ -105,7 +95,7 @@ async def sign_in_client(
     passwords: Passwords = STANDARD,
     rules: Rules = NO_RULES,
 ) -> Run:
-    """Take the person's client of this partner, or make one, and go on.
+    """Take the person's client of this partner and go on; who has none here stays for `add_client`.
 
     The link's `partner` (the partner's own reference) is kept on a client that has none; it never replaces
     one, because whoever writes a link could then change what the partner's software knows the client by.
@@ -114,36 +104,90 @@ async def sign_in_client(
     user = await check_password(db, email=email, password=password, ip=ip, passwords=passwords)
     async with db.system() as unit:
         run = await _at_account(unit, run_id, browser_token)
-        rows = await unit.fetch_dicts(
-            "select id, partner_payload from client where partner_id = %s and user_id = %s"
-            " order by created_at, id limit 1",
-            (run.partner_id, user.id),
-        )
-        actor = Actor(kind=ActorKind.CLIENT, id=user.id, name=user.email, ip=ip, user_agent=user_agent)
-        payload = run.parameter("partner_payload")
-        if rows:
-            client_id = str(rows[0]["id"])
-            if payload and not rows[0]["partner_payload"]:
-                await update_client(
-                    unit,
-                    partner_id=run.partner_id,
-                    client_id=client_id,
-                    actor=actor,
-                    partner_payload=payload,
-                )
-        else:
-            client = await create_client(
-                unit,
-                partner_id=run.partner_id,
-                name=run.parameter("name") or user.name or user.email,
-                email=user.email,
-                actor=actor,
-                partner_payload=payload or None,
-                contact_name=user.name,
-                user_id=user.id,
-            )
-            client_id = client.id
+        client_id = await _take(unit, run=run, user=user, actor=_actor(user, ip=ip, user_agent=user_agent))
+        if client_id is None:
+            await unit.execute("update onboarding_run set user_id = %s where id = %s", (user.id, run.id))
+            return await queries.get_run(unit, run_id=run.id, browser_token=browser_token)
         return await _go_on(unit, run, browser_token, client_id, rules)
+
+
+async def add_client(
+    db: Database,
+    *,
+    run_id: UUID,
+    browser_token: str,
+    company: str,
+    accepts_terms: bool,
+    ip: str,
+    user_agent: str,
+    rules: Rules = NO_RULES,
+) -> Run:
+    """Make the client of a person who signed in and has none of this partner (`client_created`), and go on.
+
+    Raises: RunUnknown, StepWrong, SignUpInvalid, TermsNotAccepted.
+    """
+    company = _clean(company)
+    _check_form({"company": (company, "Enter the company's name.")}, accepts_terms=accepts_terms)
+    async with db.system() as unit:
+        run = await _at_account(unit, run_id, browser_token)
+        if run.user_id is None:
+            raise StepWrong("Nobody has signed in yet.")
+        user = await get_user(unit, user_id=run.user_id)
+        actor = _actor(user, ip=ip, user_agent=user_agent)
+        # Two windows of one person make one client.
+        await unit.lock(f"client of {user.id} at {run.partner_id}")
+        client_id = await _take(unit, run=run, user=user, actor=actor) or await _create(
+            unit, run=run, user=user, company=company, actor=actor, rules=rules
+        )
+        return await _go_on(unit, run, browser_token, client_id, rules)
+
+
+async def _take(unit: Unit, *, run: Run, user: User, actor: Actor) -> str | None:
+    """Return the client that the person has of this partner, with the link's payload where it has none."""
+    rows = await unit.fetch_dicts(
+        "select id, partner_payload from client where partner_id = %s and user_id = %s"
+        " order by created_at, id limit 1",
+        (run.partner_id, user.id),
+    )
+    if not rows:
+        return None
+    client_id, payload = str(rows[0]["id"]), run.parameter("partner_payload")
+    if payload and not rows[0]["partner_payload"]:
+        await update_client(
+            unit, partner_id=run.partner_id, client_id=client_id, actor=actor, partner_payload=payload
+        )
+    return client_id
+
+
+async def _create(unit: Unit, *, run: Run, user: User, company: str, actor: Actor, rules: Rules) -> str:
+    """Make the client and keep that it accepted the terms, and which."""
+    client = await create_client(
+        unit,
+        partner_id=run.partner_id,
+        name=company,
+        email=user.email,
+        actor=actor,
+        organisation=company,
+        partner_payload=run.parameter("partner_payload") or None,
+        contact_info={"email": user.email, "full_name": user.name, "language": user.locale},
+        contact_name=user.name,
+        user_id=user.id,
+    )
+    await record_change(
+        unit,
+        partner_id=run.partner_id,
+        actor=actor,
+        action="terms.accepted",
+        object_kind="client",
+        object_id=client.id,
+        before=None,
+        after={"terms_url": rules.terms_url},
+    )
+    return client.id
+
+
+def _actor(user: User, *, ip: str, user_agent: str) -> Actor:
+    return Actor(kind=ActorKind.CLIENT, id=user.id, name=user.email, ip=ip, user_agent=user_agent)
 
 
 def _clean(text: str) -> str:

@@ -5,6 +5,7 @@ create table onboarding_run (
   browser_hash  bytea not null,
   signature_hash bytea, -- of the signed link that began it (IO Signature)
   client_id     text references client,
+  user_id       text references hub_user, -- who signed in and has no client of this partner yet
   step          text not null default 'started',
   parameters    jsonb not null default '{}',
   redirect_url  text,
