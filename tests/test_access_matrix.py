@@ -51,7 +51,7 @@ GUARDS = {
     "not_signed_in",
 }
 # What forms are bound to where nobody is signed in, and in the popup.
-MARKS = {"visitor": "a-visitor", "onboarding": "a-browser"}
+MARKS = {"visitor": "a-visitor", "onboarding": "a-browser", "reset": "a-browser"}
 GROUPS = {
     "api": re.compile(r"\w+ /(api|v1)/"),
     "pages of the client": re.compile(r"\w+ /client"),

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from playwright.async_api import Browser as RealBrowser
 
 from partnerhub.app.operations import hub_operations
+from partnerhub.identity.services import send_reset_link
 from partnerhub.ui.frame import CSRF_FIELD
 from tests.app.popup_steps import ACCOUNT, run_of, send, share
 from tests.factories import MadePartner, make_partner
 from tests.hub_stage import HubStage
+from tests.identity.people import mails_to
 from tests.plain_browser import Browser, Visit
 
 
@@ -123,7 +128,8 @@ async def test_the_address_of_a_form_that_came_back_leads_to_the_run(
             path for method, path in operations if method == "POST" and path.startswith("/onboarding/run")
         ]
         assert len(forms) > 9
-        for path in forms:
+        # Those of a forgotten password have pages of their own.
+        for path in (one for one in forms if not one.endswith("-password")):
             assert await browser.target(path.format(run_id=run_of(page).rpartition("/")[2])) == run_of(page)
 
 
@@ -155,3 +161,87 @@ async def test_who_only_asks_for_the_head_of_a_link_begins_nothing(
             assert (answer.status, answer.cookies) == (200, {})
         async with stage.database.system() as unit:
             assert await unit.fetch_value("select count(*) from onboarding_run") == 0
+
+
+async def test_a_client_who_forgot_the_password_sets_one_and_comes_back_to_the_run(
+    stage: HubStage, partner: MadePartner
+) -> None:
+    async with stage.browse() as browser, stage.browse() as elsewhere:
+        await sign_up(browser, await browser.get(f"/onboarding/{partner.id}"))
+        page = await browser.get(f"/onboarding/{partner.id}?state=2&next=login")
+        run = run_of(page)
+        (forgot,) = page.values(r'<a class="link" href="([^"]*forgot[^"]*)"')
+        asked = await browser.send(forgot, forgot, email=ACCOUNT["email"])
+        assert ACCOUNT["email"] in asked.words
+        assert asked.headers["cross-origin-opener-policy"] == "unsafe-none"
+        base = f"{stage.url}{run}/reset-password"
+        links = []
+        for _ in range(2):
+            await send_reset_link(stage.database, email=ACCOUNT["email"], link_base=base)
+            mail = (await mails_to(stage.database, ACCOUNT["email"]))[-1]
+            links.append(re.findall(rf"{base}(\?token=\S+)", mail)[0])
+        old, link = (f"{run}/reset-password{one}" for one in links)
+        # A later link replaces the one before; the page says where to ask again.
+        expired = await browser.get(old)
+        assert "does not work any more" in expired.words
+        assert expired.values(r'<a class="btn" href="([^"]*)"') == [forgot]
+        # The mail is read in a browser that has no run.
+        form = await elsewhere.get(link)
+        assert (form.path, ACCOUNT["email"] in form.words) == (f"{run}/reset-password", True)
+        weak = await elsewhere.send(form.path, form.path, password="short")
+        assert (weak.status, "At least 12 characters" in weak.words) == (422, True)
+        done = await elsewhere.send(form.path, form.path, password="a quiet lake in winter")
+        assert "Go back to the window in which you began" in done.words
+        assert f"{run}?mode=sign_in" not in done.text
+        assert elsewhere.cookie("reset") == ""
+        page = await send(browser, page, "sign-in", email=ACCOUNT["email"], password="a quiet lake in winter")
+        assert "Connect your number" in page.words
+
+
+async def test_another_language_keeps_what_is_typed(stage: HubStage, partner: MadePartner) -> None:
+    typed = {name: value for name, value in ACCOUNT.items() if name != "password"}
+    async with stage.browse() as browser:
+        page = await browser.get(f"/onboarding/{partner.id}")
+        # The menu's buttons send the form of the page, not one of their own.
+        assert f'form="account" formaction="{run_of(page)}/language" formnovalidate' in page.text
+        german = await send(browser, page, "language", language="de", mode="sign_up", password="x", **typed)
+        assert (german.status, 'lang="de"' in german.text) == (200, True)
+        assert german.values(r'name="company"[^>]* value="([^"]*)"') == [typed["company"]]
+        assert german.values(r'name="person"[^>]* value="([^"]*)"') == [typed["person"]]
+        assert german.values(r'name="email"[^>]* value="([^"]*)"') == [typed["email"]]
+        assert german.values(r'name="password"[^>]* value="([^"]*)"') == [""]
+        assert re.search(r'name="accepts_terms"[^>]* checked', german.text)
+        signs_in = await send(browser, page, "language", language="es", mode="sign_in", email="a@b.example")
+        assert signs_in.values(r'name="email"[^>]* value="([^"]*)"') == ["a@b.example"]
+        assert 'name="company"' not in signs_in.text
+        # It stays chosen, on every page after.
+        assert 'lang="es"' in (await browser.get(run_of(page))).text
+
+
+async def test_a_real_window_keeps_its_opener_past_an_error_and_its_words_past_another_language(
+    stage: HubStage, partner: MadePartner, browser: RealBrowser
+) -> None:
+    context = await browser.new_context()
+    opener = await context.new_page()
+    await opener.goto(stage.receiver.url("/connected"))
+    async with context.expect_page() as opened:
+        link = f"{stage.url}/onboarding/{partner.id}?lang=de"
+        await opener.evaluate("link => { window.popup = window.open(link, 'onboarding', 'width=600') }", link)
+    popup = await opened.value
+    await popup.fill("[name=company]", "Fjord Travel")
+    await popup.click(".language-menu summary")
+    await popup.click(".language-menu button[lang=es]")
+    await popup.wait_for_selector("html[lang=es]")
+    assert await popup.input_value("[name=company]") == "Fjord Travel"
+    await popup.goto(popup.url)  # Enter in the address bar
+    run = popup.url
+    await popup.goto(f"{run}/nothing")
+    await popup.click("a.btn")
+    await popup.wait_for_url(run)
+    assert await popup.evaluate("window.opener !== null")
+    assert not await opener.evaluate("window.popup.closed")
+    await popup.goto(f"{run}/nothing")
+    async with popup.expect_event("close"):
+        await popup.click("[data-close-window]")
+    assert await opener.evaluate("window.popup.closed")
+    await context.close()

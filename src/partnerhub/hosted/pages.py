@@ -27,6 +27,8 @@ from partnerhub.hosted.connecting import (
     take_known,
 )
 from partnerhub.hosted.entry import enter
+from partnerhub.hosted.forgotten import ask_for_link, reset_password, show_forgotten, show_reset
+from partnerhub.hosted.language import change_language
 from partnerhub.hosted.permissions import choose_permissions, decide_permissions, show_permission
 from partnerhub.hosted.prices import accept_prices, show_prices
 from partnerhub.hosted.view import (
@@ -120,6 +122,7 @@ def router() -> Router:
     forms = [
         sign_up,
         sign_in,
+        change_language,
         complete,
         register,
         cancelled,
@@ -139,6 +142,10 @@ def router() -> Router:
             enter,
             show_run,
             finish,
+            show_forgotten,
+            ask_for_link,
+            show_reset,
+            reset_password,
             *forms,
             get(addresses, opt=PUBLIC)(back_to_run),
             files,

@@ -15,7 +15,7 @@ from litestar.params import Body
 from litestar.response import Redirect
 
 from partnerhub.ui.frame import PREFERENCES_PATH, THEME_COOKIE, THEMES, TIMEZONE_COOKIE, Theme
-from partnerhub.ui.languages import LANGUAGE_COOKIE, find_language
+from partnerhub.ui.languages import LANGUAGE_COOKIE, Language, find_language
 
 _YEAR_SECONDS = 365 * 86_400
 
@@ -64,11 +64,16 @@ async def choose(
     if data.theme is not None:
         cookies.append(_cookie(THEME_COOKIE, theme_of(data.theme)))
     if language := find_language(data.language):
-        cookies.append(_cookie(LANGUAGE_COOKIE, language))
+        cookies.append(language_cookie(language))
     if data.timezone is not None:
         # A slash does not stand in a cookie without quotes.
         cookies.append(_cookie(TIMEZONE_COOKIE, quote(time_zone_of(data.timezone), safe="")))
     return Redirect(local_path(data.next), status_code=303, cookies=cookies)
+
+
+def language_cookie(language: Language) -> Cookie:
+    """Make the cookie that keeps a chosen language."""
+    return _cookie(LANGUAGE_COOKIE, language)
 
 
 def _cookie(name: str, value: str) -> Cookie:
