@@ -351,10 +351,10 @@ async def test_two_runs_of_a_new_client_at_once_bring_one_number_where_it_may_no
 
 
 async def come_again(db: Database, partner: MadePartner, email: str) -> Run:
-    """Open the link once more and sign in."""
+    """Open another link, which begins another run, and sign in."""
     async with db.system() as unit:
         started = await onboarding.start_run(
-            unit, partner_id=partner.id, entry=Entry(), browser_token="b" * 43
+            unit, partner_id=partner.id, entry=Entry(state="again"), browser_token="b" * 43
         )
     return await onboarding.sign_in_client(
         db,

@@ -102,6 +102,19 @@ def test_the_order_of_the_parameters_and_their_neighbours_do_not_matter() -> Non
         assert read(query) == read(pair())
 
 
+@pytest.mark.parametrize("blank", ["+", "%20", "%0D", "\r", "\t", "%C2%A0"])
+def test_no_blank_beside_a_name_is_overlooked(blank: str) -> None:
+    refuse_all(
+        f"{before}io_signature{after}={VECTOR}&{other_before}io_timestamp{other_after}={TIME}"
+        for before, after, other_before, other_after in (
+            (blank, "", "", ""),
+            ("", blank, "", ""),
+            ("", "", blank, ""),
+            ("", "", "", blank),
+        )
+    )
+
+
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 def test_no_single_bit_may_change(form: str) -> None:
     query = pair(form).encode()

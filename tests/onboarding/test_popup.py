@@ -494,17 +494,17 @@ async def test_an_unfinished_number_beside_a_live_one_is_offered_and_never_share
     assert set(page.values(r'name="shown" value="([^"]*)"')) == {live.id}
     page = await popup.decide([live.id, unfinished], [live.id, unfinished])
     assert (await popup.target()).endswith(f"&channels=[{live.id}]")
-    await popup.open(direct)
+    await popup.open(direct, state="another link, and so another run")
     page = await popup.sign_in()
     assert "Finish the registration" in page.words
     assert page.values(r'name="number" value="([^"]*)"') == [unfinished]
     # Nor do the numbers that are shared already include it.
     assert "May Acme Chat use your number?" in (await popup.press("register", number=unfinished)).words
     await popup.decide([unfinished], [unfinished])
-    assert (await popup.target()).endswith(f"&channels=[{unfinished}]")
+    assert f"&channels=[{unfinished}]&state=" in await popup.target()
     # A number that is none of the client's, or is finished, is not taken up.
     for number in (live.id, "nobodysCH"):
-        await popup.open(direct)
+        await popup.open(direct, state=number)
         await popup.sign_in()
         assert "Connect your number" in (await popup.press("register", number=number)).words
 

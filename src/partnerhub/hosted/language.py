@@ -23,6 +23,7 @@ class LanguageForm:
 
     language: str = ""
     mode: str = ""
+    is_signed_in: str = ""
     company: str = ""
     person: str = ""
     email: str = ""
@@ -45,7 +46,11 @@ async def change_language(
     if view.run.step is Step.ACCOUNT:
         page = replace(view.page, frame=replace(view.page.frame, language=language))
         form = AccountForm(
-            company=data.company, person=data.person, email=data.email, accepts_terms=data.accepts_terms
+            is_signed_in=data.is_signed_in,
+            company=data.company,
+            person=data.person,
+            email=data.email,
+            accepts_terms=data.accepts_terms,
         )
         answer = show_account(replace(view, page=page), sign_in=data.mode == "sign_in", form=form)
     else:

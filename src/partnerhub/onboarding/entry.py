@@ -22,6 +22,7 @@ _KNOWN = frozenset(
         "preverified_phone_number_id",
     }
 )  # fmt: skip
+_SIGNED = frozenset({"io_signature", "io_timestamp"})
 _LANGUAGES = {"de": "de", "en": "en", "pt": "pt-BR", "pt-br": "pt-BR", "es": "es"}
 _PLANS = frozenset({"basic", "regular", "premium"})
 _LONGEST = 2000
@@ -34,7 +35,8 @@ _QUOTED = re.compile(r'(?:"|%22)(.*?)(?:"|%22)?', re.DOTALL)
 class Entry:
     """The parameters of one link; empty text means not given.
 
-    `number` holds digits only. `repeated` names parameters that came more than once (the first counts).
+    `number` holds digits only. `repeated` names parameters that came more than once (the first counts), and
+    those of a signature that came under a name with blanks.
     `state` and `redirect_url` are whole however long they are: they are taken as they are, or refused.
     """
 
@@ -67,9 +69,11 @@ def read_entry(query: bytes | str) -> Entry:
         if not part:
             continue
         key, has_value, raw = part.partition("=")
-        key = unquote_plus(key).strip()
+        written = unquote_plus(key)
+        key = written.strip()
         if key in _KNOWN:
-            if key in values:
+            # Nothing of a signature is mended, its name as little as its value.
+            if key in values or (key in _SIGNED and key != written):
                 repeated.add(key)
                 continue
             values[key] = raw
@@ -109,7 +113,7 @@ def _decode(key: str, raw: str) -> str:
         value = unquote(bare) if "://" not in bare else bare
     elif key == "state":
         return unquote_plus(raw, errors="surrogateescape")
-    elif key in {"io_signature", "io_timestamp"}:
+    elif key in _SIGNED:
         # Base64 has pluses, and what is signed is taken as it is: nothing is mended before it is checked.
         return unquote(raw)[:_LONGEST]
     else:
