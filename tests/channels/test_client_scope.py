@@ -8,23 +8,17 @@ import psycopg
 import pytest
 from tests import factories
 
-from partnerhub.kit.database import Database
+from partnerhub.identity.queries import verify_audit_chain
+from partnerhub.identity.schemas import SYSTEM
+from partnerhub.identity.services import record_change
+from partnerhub.kit.crypto import Keyring
+from partnerhub.kit.database import Database, Unit
 from partnerhub.kit.ids import uuid7
+from partnerhub.webhooks import services as webhooks
+from partnerhub.webhooks.schemas import OwnerKind
 
-# What a client's scope does not narrow, because nothing in the row tells whose it is, or because what a
-# client does writes there: the log's chain is the partner's, and the delivery engine knows owners by id only.
-WIDE = {
-    "attempt",
-    "audit_entry",
-    "delivery",
-    "endpoint",
-    "event",
-    "hub_user",
-    "mail",
-    "member",
-    "partner",
-    "signing_key",
-}
+# What a client's scope does not narrow: nobody's scope reads mail.
+WIDE = {"mail"}
 TABLES: tuple[LiteralString, ...] = (
     "waba",
     "channel",
@@ -32,6 +26,10 @@ TABLES: tuple[LiteralString, ...] = (
     "template",
     "message",
     "message_status",
+    "endpoint",
+    "event",
+    "delivery",
+    "attempt",
 )
 
 
@@ -55,8 +53,34 @@ async def _make_numbers(database: Database, partner: factories.MadePartner) -> l
                 " values (%s, %s, 'w', 'sent', now(), 'EUR', 'UTC')",
                 (partner.id, channel.id),
             )
+            await _make_delivery(unit, partner.id, "channel", channel.id)
         clients.append(client.id)
     return clients
+
+
+async def _make_delivery(unit: Unit, partner_id: str, owner_kind: str, owner_id: str) -> None:
+    """Make an endpoint with an event that was tried once."""
+    await unit.execute(
+        """
+        with made as (
+          insert into endpoint (id, partner_id, owner_kind, owner_id, url)
+          values (%(id)s, %(partner)s, %(kind)s, %(owner)s, 'https://acme.example')
+        ), happened as (
+          insert into event (id, created_at, partner_id, owner_kind, owner_id, name, body)
+          values (%(id)s, now(), %(partner)s, %(kind)s, %(owner)s, 'x', '{}')
+        ), sent as (
+          insert into delivery (id, created_at, event_id, event_at, endpoint_id, due_at, state, partner_id,
+                                owner_kind, owner_id, name)
+          values (%(id)s, now(), %(id)s, now(), %(id)s, now(), 'pending', %(partner)s,
+                  %(kind)s, %(owner)s, 'x')
+        )
+        insert into attempt (delivery_id, created_at, partner_id, endpoint_id, dns_us, connect_us, tls_us,
+                             first_byte_us, body_us, total_us, number, reused, is_probe, is_fenced,
+                             body_truncated, url, sender)
+        values (%(id)s, now(), %(partner)s, %(id)s, 0, 0, 0, 0, 0, 0, 1, false, false, false, false, '', '')
+        """,
+        {"partner": partner_id, "kind": owner_kind, "owner": owner_id, "id": uuid7()},
+    )
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -102,6 +126,99 @@ async def test_a_client_makes_no_key_for_a_neighbours_number(database: Database)
                 " values (%s, %s, 'x', 'x', 'x', now())",
                 (partner.id, number),
             )
+
+
+@pytest.mark.parametrize(
+    "table",
+    ["endpoint", "event", "delivery", "attempt", "signing_key", "audit_entry", "member", "hub_user"],
+)
+async def test_what_is_the_partners_is_not_there_for_a_client(
+    database: Database, keyring: Keyring, table: LiteralString
+) -> None:
+    partner = await factories.make_partner(database)
+    member = await factories.make_member(database, partner=partner)
+    client = await factories.make_client(database, partner=partner)
+    async with database.tenant(member.partner_id) as unit:
+        await _add_signing_key(unit, partner.id, keyring)
+        await _record(unit, member.partner_id)
+    async with database.system() as unit:
+        await _make_delivery(unit, member.partner_id, "partner", member.partner_id)
+    async with database.tenant(member.partner_id) as unit:
+        assert await unit.fetch_value(f"select count(*) from {table}") == 1
+    async with database.tenant(member.partner_id, client_id=client.id) as unit:
+        assert await unit.fetch_value(f"select count(*) from {table}") == 0
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "update partner set redirect_url = 'https://evil.example'",
+        "delete from endpoint",
+        "update endpoint set url = 'https://evil.example'",
+        "delete from member",
+        "update signing_key set retires_at = now()",
+    ],
+)
+async def test_a_client_changes_nothing_of_its_partners(
+    database: Database, keyring: Keyring, statement: LiteralString
+) -> None:
+    partner = await factories.make_partner(database)
+    member = await factories.make_member(database, partner=partner)
+    client = await factories.make_client(database, partner=partner)
+    async with database.tenant(member.partner_id) as unit:
+        await _add_signing_key(unit, partner.id, keyring)
+    async with database.system() as unit:
+        await _make_delivery(unit, member.partner_id, "partner", member.partner_id)
+    async with database.tenant(member.partner_id, client_id=client.id) as unit:
+        assert await unit.execute(statement) == 0
+
+
+async def _add_signing_key(unit: Unit, partner_id: str, keyring: Keyring) -> None:
+    await webhooks.add_signing_key(
+        unit, partner_id=partner_id, secret="s" * 32, overlap_hours=0, keyring=keyring
+    )
+
+
+async def _record(unit: Unit, partner_id: str) -> None:
+    await record_change(
+        unit,
+        partner_id=partner_id,
+        actor=SYSTEM,
+        action="thing.done",
+        object_kind="thing",
+        object_id="1",
+        before=None,
+        after=None,
+    )
+
+
+async def test_what_a_client_does_is_told_to_its_partner_and_written_into_its_log(database: Database) -> None:
+    partner = await factories.make_partner(database)
+    client = await factories.make_client(database, partner=partner)
+    async with database.system() as unit:
+        await _make_delivery(unit, partner.id, "partner", partner.id)
+    for client_id in ("", client.id, client.id, ""):
+        async with database.tenant(partner.id, client_id=client_id) as unit:
+            await webhooks.publish(
+                unit,
+                partner_id=partner.id,
+                owner_kind=OwnerKind.PARTNER,
+                owner_id=partner.id,
+                name="client_created",
+                data={},
+            )
+            await _record(unit, partner.id)
+    async with database.tenant(partner.id) as unit:
+        assert await unit.fetch_value("select count(*) from delivery where name = 'client_created'") == 4
+        check = await verify_audit_chain(unit, partner_id=partner.id)
+    assert (check.entries, check.broken_at) == (4, None)
+
+
+async def test_partitions_are_made_and_dropped_by_the_system_only(database: Database) -> None:
+    for call in ("make_partitions(1)", "drop_partitions()"):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            async with database.tenant("onePA") as unit:
+                await unit.fetch_value(f"select {call}")
 
 
 async def test_every_table_of_a_tenant_says_what_a_client_sees(database: Database) -> None:

@@ -42,9 +42,9 @@ _ROUTED: Final[LiteralString] = """
          coalesce(own.enabled and own.breaker <> 'open', fallback.enabled and fallback.breaker <> 'open',
                   named.enabled and named.breaker <> 'open') as is_open
   from taken
-  left join endpoint own on own.owner_kind = taken.owner_kind and own.owner_id = taken.owner_id
-  left join endpoint fallback on fallback.owner_kind = 'waba' and fallback.owner_id = taken.fallback_id
-  left join endpoint named on named.id = taken.endpoint_id
+  left join endpoint_target own on own.owner_kind = taken.owner_kind and own.owner_id = taken.owner_id
+  left join endpoint_target fallback on fallback.owner_kind = 'waba' and fallback.owner_id = taken.fallback_id
+  left join endpoint_target named on named.id = taken.endpoint_id
 """
 
 _STORED: Final[LiteralString] = """
@@ -52,19 +52,21 @@ stored as (
   insert into event (id, created_at, partner_id, owner_kind, owner_id, fallback_id, name, body)
   select event_id, event_at, partner_id, owner_kind, owner_id, fallback_id, name, body from routed
 ),
+wanted as (
+  select routed.*, case when is_open then 'pending' else 'parked' end as state,
+         coalesce(leased and is_open and target = endpoint_id, false) as is_leased
+  from routed where target is not null
+),
 made as (
   insert into delivery (id, created_at, event_id, event_at, endpoint_id, lease, due_at, state, partner_id,
                         owner_kind, owner_id, name)
   select delivery_id, delivery_at, event_id, event_at, target,
-         case when leased and is_open and target = endpoint_id then %(lease)s::uuid end,
-         now() + case when leased and is_open and target = endpoint_id
-                      then %(lease_seconds)s * interval '1 second' else interval '0' end,
-         case when is_open then 'pending' else 'parked' end,
-         partner_id, owner_kind, owner_id, name
-  from routed where target is not null
-  returning id, endpoint_id, state, lease
+         case when is_leased then %(lease)s::uuid end,
+         now() + case when is_leased then %(lease_seconds)s * interval '1 second' else interval '0' end,
+         state, partner_id, owner_kind, owner_id, name
+  from wanted
 )
-select id, endpoint_id, state, lease is not null as is_leased from made
+select delivery_id as id, target as endpoint_id, state, is_leased from wanted
 """
 
 ACCEPT: Final[LiteralString] = f"""

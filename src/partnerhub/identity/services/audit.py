@@ -41,7 +41,7 @@ async def record_change(
     """
     await unit.lock(f"audit:{partner_id}")
     last = await unit.fetch_dicts(
-        "select seq, hash from audit_entry where partner_id = %s order by seq desc limit 1", (partner_id,)
+        "select seq, hash from audit_link where partner_id = %s order by seq desc limit 1", (partner_id,)
     )
     entry = AuditEntry(
         partner_id=partner_id,

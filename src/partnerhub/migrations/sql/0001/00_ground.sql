@@ -31,11 +31,18 @@ end $$;
 
 -- Narrows what is seen and written in the scope of one client, for tables without a column that names it.
 --   rule: what a row must fulfil then; `false` keeps clients out
-create procedure narrow_for_clients(tbl regclass, rule text) language plpgsql as $$
+--   command: what is narrowed; what a client does may write where it reads nothing
+create procedure narrow_for_clients(tbl regclass, rule text, command text default 'all') language plpgsql as $$
 begin
-  execute format('create policy clients on %s as restrictive to hub_tenant using ((select app_client()) is null or %s)',
-                 tbl, rule);
+  execute format('create policy clients on %s as restrictive for %s to hub_tenant '
+                 'using ((select app_client()) is null or %s)', tbl, command, rule);
 end $$;
+
+-- Whether a view that sees past row-level security may show a partner's rows to this transaction. One plain
+-- expression, so that the planner writes it into the query.
+create function is_in_scope(partner text) returns boolean language sql stable parallel safe as
+$$ select partner = app_partner() or current_setting('role') = 'hub_system' $$;
+grant execute on function is_in_scope(text) to hub_tenant, hub_system;
 
 -- Tables that are partitioned by day (their key column is named here) and how long a day is kept.
 create table partitioned (
@@ -83,6 +90,7 @@ begin
   end loop;
   return dropped;
 end $$;
+revoke execute on function make_partitions(integer), drop_partitions() from public;
 grant execute on function make_partitions(integer), drop_partitions() to hub_system;
 
 -- Mail that is to leave; written in the business commit, sent by a job.

@@ -65,6 +65,10 @@ create table audit_entry (
 );
 create index audit_entry_at on audit_entry (partner_id, at desc);
 call protect('audit_entry', 'select, insert', 'select, insert');
+-- What a client does goes into its partner's chain; of the rest of it a client sees only where it ends.
+call narrow_for_clients('audit_entry', 'false', 'select');
+create view audit_link as select partner_id, seq, hash from audit_entry where is_in_scope(partner_id);
+grant select on audit_link to hub_tenant, hub_system;
 
 grant select, insert, update on hub_user, session, one_time_code to hub_system;
 grant delete on session, one_time_code to hub_system;

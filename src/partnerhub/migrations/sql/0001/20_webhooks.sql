@@ -25,6 +25,10 @@ create table endpoint (
 create index endpoint_partner on endpoint (partner_id);
 create index endpoint_open on endpoint (probe_at) where breaker = 'open';
 call protect('endpoint', 'select, insert, update, delete', 'select, insert, update, delete');
+-- Where an event goes, for whoever makes one happen: a client sees no endpoint of its partner.
+create view endpoint_target as
+  select id, owner_kind, owner_id, enabled, breaker from endpoint where is_in_scope(partner_id);
+grant select on endpoint_target to hub_tenant, hub_system;
 
 -- The newest key signs; earlier ones sign beside it until they retire.
 create table signing_key (
@@ -37,6 +41,7 @@ create table signing_key (
 create unique index signing_key_current on signing_key (partner_id) where retires_at is null;
 create index signing_key_partner on signing_key (partner_id, created_at desc);
 call protect('signing_key', 'select, insert, update', 'select, insert, update');
+call narrow_for_clients('signing_key', 'false');
 
 -- What happened, with the bytes that are signed and sent, stored once. created_at is the time inside the id
 -- (UUIDv7, milliseconds), so an id alone finds its day.

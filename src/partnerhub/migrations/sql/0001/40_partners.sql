@@ -25,6 +25,7 @@ create table partner (
   modified_at                  timestamptz not null default now()
 );
 call protect('partner', 'select, update', 'select, insert, update');
+call narrow_for_clients('partner', 'false', 'update');
 
 create table member (
   partner_id text not null references partner,
@@ -35,6 +36,7 @@ create table member (
 );
 create index member_user on member (user_id);
 call protect('member', 'select, insert, update, delete', 'select, insert, update, delete');
+call narrow_for_clients('member', 'false');
 
 -- A partner's own pages name the people of that partner, and nobody else.
 alter table hub_user enable row level security;
@@ -42,6 +44,7 @@ create policy system on hub_user to hub_system using (true) with check (true);
 grant select (id, email, name, locale, created_at, disabled_at) on hub_user to hub_tenant;
 create policy tenant on hub_user for select to hub_tenant
   using (exists (select from member m where m.user_id = hub_user.id and m.partner_id = (select app_partner())));
+call narrow_for_clients('hub_user', 'false');
 
 create table partner_key (
   id           uuid primary key,

@@ -133,3 +133,15 @@ create unique index template_external on template (waba_id, external_id);
 call protect('template', 'select, insert, update, delete', 'select, insert, update, delete');
 call narrow_for_clients('template',
   'exists (select from waba w where w.id = waba_id and w.client_id = (select app_client()))');
+
+-- Of the webhooks, which know owners by their ids only, a client sees those of its own numbers and accounts. What
+-- it does may make an event of the partner happen, which it does not see.
+do $$
+declare own text := '(exists (select from channel c where c.id = owner_id and c.client_id = (select app_client())) '
+  'or exists (select from waba w where w.id = owner_id and w.client_id = (select app_client())))';
+begin
+  call narrow_for_clients('endpoint', own);
+  call narrow_for_clients('event', own, 'select');
+  call narrow_for_clients('delivery', own, 'select');
+  call narrow_for_clients('attempt', 'exists (select from endpoint e where e.id = endpoint_id)');
+end $$;
