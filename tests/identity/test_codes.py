@@ -258,6 +258,13 @@ async def test_asking_for_a_link_writes_the_same_rows_for_an_unknown_email(datab
     assert await jobs.Queue(database).counts() == {"todo": 2}
 
 
+async def test_a_zero_character_in_an_email_is_passed_over(database: Database) -> None:
+    await services.request_password_reset(
+        database, email="ops\x00@acme.example", ip="203.0.113.7", link_base=BASE
+    )
+    assert await jobs.Queue(database).counts() == {"todo": 1}
+
+
 async def ask_for_links(database: Database, *, times: int, ip: str, email: str = "a@acme.example") -> int:
     """Ask so often for a link and say how often one was promised."""
     promised = 0

@@ -41,7 +41,9 @@ async def request_password_reset(db: Database, *, email: str, ip: str, link_base
     A job looks the e-mail up later. `link_base` is the page that takes the link's token, without a query.
     Raises: TooMany.
     """
-    person = crypto.fingerprint(email.strip().casefold()).hex()[:32]
+    # What a form may carry and a job may not; no e-mail has one.
+    email = email.replace("\x00", "").strip()
+    person = crypto.fingerprint(email.casefold()).hex()[:32]
     source = source_of(ip)
     async with db.system() as unit:
         # The e-mail's own limit keeps a box from being flooded, and is wide: a stranger, held by the limit of
@@ -57,7 +59,7 @@ async def request_password_reset(db: Database, *, email: str, ip: str, link_base
             ],
         )
         if not wait:
-            await jobs.defer(unit, JOB, email=email.strip()[:254], link_base=link_base)
+            await jobs.defer(unit, JOB, email=email[:254], link_base=link_base)
     if wait:
         raise TooMany("Too many requests. Wait before you try again.", retry_after_seconds=wait)
 
