@@ -118,8 +118,13 @@ async def test_an_accounts_webhook_serves_its_numbers_and_can_replace_theirs(sta
     key = await factories.make_channel_key(stage.database, channel=channel)
     second = Client(stage.client.url, stage.client.session, key.secret)
     async with receiver() as shared:
-        assert (await second.call("POST", "/waba_webhook", json={"url": shared.url()})).status == 200
-        assert (await stage.client.call("GET", "/waba_webhook")).json["url"] == shared.url()
+        wanted = {"url": shared.url(), "headers": {"X-Gate": "open-sesame-1234", "X-Short": "pin"}}
+        assert (await second.call("POST", "/waba_webhook", json=wanted)).status == 200
+        # They are of every number, so a number's key does not read what another set.
+        assert (await stage.client.call("GET", "/waba_webhook")).json == {
+            "url": shared.url(),
+            "headers": {"X-Gate": "••••1234", "X-Short": "••••"},
+        }
         await inbound(stage, other["id"])
         await shared.wait_for(1)
         await inbound(stage)

@@ -34,7 +34,7 @@ async def read_channel_webhook(context: Context, call: Call) -> Reply:
 
 
 async def read_waba_webhook(context: Context, call: Call) -> Reply:
-    """Return the webhook that numbers without one of their own use."""
+    """Return the webhook that numbers without one of their own use, its header values as masks."""
     return await _read(context, call, WebhookOwner.ACCOUNT)
 
 

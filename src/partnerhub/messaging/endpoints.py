@@ -29,7 +29,7 @@ class WebhookOwner(StrEnum):
 
 @dataclass(frozen=True)
 class NumberWebhook:
-    """A URL and the headers that go with every delivery, in clear."""
+    """A URL and the headers that go with every delivery."""
 
     url: str
     headers: Mapping[str, str] = field(repr=False)
@@ -38,11 +38,14 @@ class NumberWebhook:
 async def find_webhook(
     database: Database, keyring: Keyring, *, live: LiveRoute, owner: WebhookOwner
 ) -> NumberWebhook | None:
-    """Return the webhook that was set for this owner itself."""
+    """Return the webhook that was set for this owner itself.
+
+    An account's header values are masked: any key of any of its numbers reads them.
+    """
     kind, ident = _owner(live, owner)
     async with database.tenant(live.route.partner_id) as unit:
         found = await webhook_queries.find_endpoint(
-            unit, owner_kind=kind, owner_id=ident, keyring=keyring, reveal=True
+            unit, owner_kind=kind, owner_id=ident, keyring=keyring, reveal=owner is WebhookOwner.NUMBER
         )
     return None if found is None else NumberWebhook(url=found.url, headers=found.headers)
 
