@@ -53,9 +53,10 @@ async def test_a_webhook_is_set_read_and_used(stage: Stage) -> None:
     assert stage.receiver.got == []
     async with stage.database.tenant(PARTNER) as unit:
         [entry] = await unit.fetch_dicts(
-            "select actor_kind, after from audit_entry where action = 'webhook.set'"
+            "select actor_kind, ip, user_agent, after from audit_entry where action = 'webhook.set'"
         )
-    assert entry["actor_kind"] == "key"
+    assert (entry["actor_kind"], entry["ip"]) == ("key", "127.0.0.1")
+    assert entry["user_agent"].startswith("Python/")
     assert "secret" not in json.dumps(entry["after"])
     assert "c2VjcmV0" not in json.dumps(entry["after"])
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
 from partnerhub.identity import queries, services
-from partnerhub.identity.schemas import Hub, SessionRow, SessionScope, SignedIn, User
+from partnerhub.identity.schemas import Actor, ActorKind, Hub, SessionRow, SessionScope, SignedIn, User
 from partnerhub.identity.services import SessionEnded
 from partnerhub.kit import clock
 from partnerhub.kit.database import Database
 from tests.identity.people import make_user
+
+HERSELF = Actor(ActorKind.USER, "Zx9Yw8U", "Ada", "203.0.113.7", "Browser")
 
 
 async def start(database: Database, user: User, *, partner_id: str = "onePA") -> SignedIn:
@@ -77,15 +80,37 @@ async def test_switching_the_partner_changes_the_token(database: Database) -> No
     assert (session.id, session.partner_id) == (signed_in.session_id, "twoPA")
 
 
+async def test_ending_sessions_is_written_into_the_log_of_their_partner(database: Database) -> None:
+    user = await make_user(database)
+    one, kept, two, three = [
+        await start(database, user, partner_id=partner_id)
+        for partner_id in ("onePA", "onePA", "twoPA", "onePA")
+    ]
+    await services.sign_out(database, session_id=one.session_id, user_id=user.id, actor=HERSELF)
+    await services.sign_out_elsewhere(database, user_id=user.id, keep=kept.session_id, actor=HERSELF)
+    async with database.system() as unit:
+        log = [
+            *await queries.list_audit(unit, partner_id="onePA"),
+            *await queries.list_audit(unit, partner_id="twoPA"),
+        ]
+    assert [(entry.action, entry.object_id, entry.actor_id, entry.ip) for entry in log] == [
+        ("session.ended", str(session.session_id), HERSELF.id, HERSELF.ip) for session in (three, one, two)
+    ]
+
+
 async def test_one_session_or_all_but_one_can_be_ended_by_their_owner_only(database: Database) -> None:
     user = await make_user(database)
     other = await make_user(database, email="other@acme.example")
     mine = [await start(database, user) for _ in range(3)]
     theirs = await start(database, other)
+
+    async def end(session_id: UUID) -> bool:
+        return await services.sign_out(database, session_id=session_id, user_id=user.id, actor=HERSELF)
+
+    assert not await end(theirs.session_id)
+    assert await end(mine[0].session_id)
+    assert not await end(mine[0].session_id)
     async with database.system() as unit:
-        assert not await services.end_session(unit, session_id=theirs.session_id, user_id=user.id)
-        assert await services.end_session(unit, session_id=mine[0].session_id, user_id=user.id)
-        assert not await services.end_session(unit, session_id=mine[0].session_id, user_id=user.id)
         assert await services.end_all_sessions(unit, user_id=user.id, keep=mine[1].session_id) == 1
         live = await queries.list_sessions(unit, user_id=user.id)
     assert [session.id for session in live] == [mine[1].session_id]
@@ -127,8 +152,8 @@ async def test_a_new_operators_role_ends_the_old_sessions(database: Database) ->
 async def test_the_cleaner_takes_what_is_dead_and_nothing_else(database: Database) -> None:
     user = await make_user(database)
     dead, live = await start(database, user), await start(database, user)
+    await services.sign_out(database, session_id=dead.session_id, user_id=user.id, actor=HERSELF)
     async with database.system() as unit:
-        await services.end_session(unit, session_id=dead.session_id, user_id=user.id)
         await services.hit_limit(unit, key="k", limit=5, window_seconds=60)
     with clock.moved_by(timedelta(days=1)):
         await services.tidy(database)

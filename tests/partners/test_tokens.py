@@ -92,6 +92,20 @@ async def test_a_token_stands_for_the_person_and_the_partner_for_a_day(
         await _check(database, keys, token)
 
 
+async def test_issuing_and_refreshing_is_in_the_partners_log(database: Database, keys: TokenKeys) -> None:
+    member = await _member(database)
+    token = await _issue(database, keys, member)
+    await refresh_token(
+        database, refresh=token.refresh_token, keys=keys, ip="203.0.113.7", user_agent="crm/1"
+    )
+    async with database.tenant(member.partner_id) as unit:
+        log = await identity_queries.list_audit(unit, partner_id=member.partner_id)
+    assert [(entry.action, entry.actor_id, entry.ip, entry.user_agent) for entry in log] == [
+        ("legacy_token.refreshed", member.user_id, "203.0.113.7", "crm/1"),
+        ("legacy_token.issued", member.user_id, "192.0.2.1", ""),
+    ]
+
+
 async def test_every_process_signs_with_the_same_key(database: Database, keyring: Keyring) -> None:
     member = await _member(database)
     token = await _issue(database, TokenKeys(keyring), member)

@@ -117,7 +117,9 @@ async def end_session(
     session_id: FromPath[UUID],
 ) -> Response[Any]:
     """Sign one browser out."""
-    ended = await identity.sign_out(db, session_id=session_id, user_id=_session(request).user_id)
+    ended = await identity.sign_out(
+        db, session_id=session_id, user_id=_session(request).user_id, actor=actor_of(request)
+    )
     if not ended:
         raise SessionUnknown("This sign-in has ended already.")
     return page.go(facts_of(request).account, toast=Toast(title=page.say(N_("The browser is signed out"))))
@@ -129,7 +131,7 @@ async def end_other_sessions(
 ) -> Response[Any]:
     """Sign every other browser out."""
     session = _session(request)
-    await identity.sign_out_elsewhere(db, user_id=session.user_id, keep=session.id)
+    await identity.sign_out_elsewhere(db, user_id=session.user_id, keep=session.id, actor=actor_of(request))
     toast = Toast(title=page.say(N_("Every other browser is signed out")))
     return page.go(facts_of(request).account, toast=toast)
 

@@ -38,7 +38,7 @@ from partnerhub.web.hubs import HUBS, HubFacts
 from partnerhub.web.navigation import N_
 from partnerhub.web.pages import Page
 from partnerhub.web.places import go_to_place
-from partnerhub.web.principal import HubRequest, SignedInUser
+from partnerhub.web.principal import HubRequest, SignedInUser, actor_of
 
 _RESET_SECONDS = 1_800
 # What a link carries is half as long; a longer text, cut, is no link either, and fits into a cookie.
@@ -311,7 +311,7 @@ def _sign_in_page(
 async def _end_current(request: HubRequest, db: Database) -> None:
     if isinstance(request.user, SignedInUser):
         session = request.user.session
-        await identity.sign_out(db, session_id=session.id, user_id=session.user_id)
+        await identity.sign_out(db, session_id=session.id, user_id=session.user_id, actor=actor_of(request))
 
 
 def _person(request: HubRequest) -> SignedInUser:

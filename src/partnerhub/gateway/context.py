@@ -84,6 +84,8 @@ class Call:
             kind=ActorKind.KEY,
             id=self.live.route.channel_id,
             name="channel key",
+            ip=self.request.ip,
+            user_agent=self.request.header(b"user-agent"),
             request_id=self.request.id,
         )
 

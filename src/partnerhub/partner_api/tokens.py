@@ -22,14 +22,22 @@ async def post_token(
 ) -> PartnerJson:
     """Give a token for a user's e-mail and password, or for a refresh token."""
     body = read_object(await request.body())
+    ip, user_agent = request.client.host if request.client else "", request.headers.get("user-agent", "")
     if read_text(body, "grant_type") == "refresh_token":
-        token = await refresh_token(db, refresh=_needed(body, "refresh_token"), keys=partner_api.token_keys)
+        token = await refresh_token(
+            db,
+            refresh=_needed(body, "refresh_token"),
+            keys=partner_api.token_keys,
+            ip=ip,
+            user_agent=user_agent,
+        )
     else:
         token = await issue_token(
             db,
             email=_needed(body, "username"),
             password=_needed(body, "password"),
-            ip=request.client.host if request.client else "",
+            ip=ip,
+            user_agent=user_agent,
             keys=partner_api.token_keys,
             partner_id=read_text(body, "partner_id"),
             passwords=partner_api.passwords,

@@ -6,11 +6,23 @@ what the session may see changes, so a token caught before is worth nothing afte
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
 from partnerhub.identity import queries
-from partnerhub.identity.schemas import SESSION_LIFE, Hub, SessionRow, SessionScope, SignedIn, User
+from partnerhub.identity.schemas import (
+    PLATFORM,
+    SESSION_LIFE,
+    Actor,
+    Hub,
+    SessionRow,
+    SessionScope,
+    SignedIn,
+    User,
+)
+from partnerhub.identity.services.audit import record_change
 from partnerhub.kit import clock, crypto
 from partnerhub.kit.database import Database, Unit
 from partnerhub.kit.errors import Unauthenticated
@@ -24,6 +36,12 @@ class SessionEnded(Unauthenticated):
     """The session ended or expired meanwhile."""
 
     code = "session_ended"
+
+
+@dataclass(frozen=True)
+class _Ended:
+    id: UUID
+    partner_id: str | None
 
 
 async def start_session(
@@ -86,17 +104,6 @@ async def switch_partner(
     return secret
 
 
-async def end_session(unit: Unit, *, session_id: UUID, user_id: str) -> bool:
-    """End one session of this person; says whether one was live. Repeatable."""
-    return (
-        await unit.execute(
-            "update session set ended_at = %s where id = %s and user_id = %s and ended_at is null",
-            (clock.now(), session_id, user_id),
-        )
-        > 0
-    )
-
-
 async def end_all_sessions(unit: Unit, *, user_id: str, keep: UUID | None = None) -> int:
     """End every session of this person, but for the one to keep; returns how many."""
     return await unit.execute(
@@ -105,16 +112,30 @@ async def end_all_sessions(unit: Unit, *, user_id: str, keep: UUID | None = None
     )
 
 
-async def sign_out(db: Database, *, session_id: UUID, user_id: str) -> bool:
+async def sign_out(db: Database, *, session_id: UUID, user_id: str, actor: Actor) -> bool:
     """End one session of this person in a unit of its own; says whether one was live. Repeatable."""
     async with db.system() as unit:
-        return await end_session(unit, session_id=session_id, user_id=user_id)
+        ended = await unit.fetch_all(
+            _Ended,
+            "update session set ended_at = %s where id = %s and user_id = %s and ended_at is null "
+            "returning id, partner_id",
+            (clock.now(), session_id, user_id),
+        )
+        await _record(unit, actor, ended)
+    return bool(ended)
 
 
-async def sign_out_elsewhere(db: Database, *, user_id: str, keep: UUID) -> int:
+async def sign_out_elsewhere(db: Database, *, user_id: str, keep: UUID, actor: Actor) -> int:
     """End every other session of this person in a unit of its own; returns how many."""
     async with db.system() as unit:
-        return await end_all_sessions(unit, user_id=user_id, keep=keep)
+        ended = await unit.fetch_all(
+            _Ended,
+            "update session set ended_at = %s where user_id = %s and ended_at is null and id <> %s "
+            "returning id, partner_id",
+            (clock.now(), user_id, keep),
+        )
+        await _record(unit, actor, ended)
+    return len(ended)
 
 
 async def read_sessions(db: Database, *, user_id: str) -> list[SessionRow]:
@@ -137,3 +158,18 @@ async def drop_old_sessions(unit: Unit, *, older_than: timedelta) -> int:
     return await unit.execute(
         "delete from session where expires_at < %(edge)s or ended_at < %(edge)s", {"edge": edge}
     )
+
+
+async def _record(unit: Unit, actor: Actor, ended: Sequence[_Ended]) -> None:
+    # Partners in one order for everybody: an entry holds its partner's chain until the commit.
+    for session in sorted(ended, key=lambda session: (session.partner_id or "", session.id)):
+        await record_change(
+            unit,
+            partner_id=session.partner_id or PLATFORM,
+            actor=actor,
+            action="session.ended",
+            object_kind="session",
+            object_id=str(session.id),
+            before=None,
+            after=None,
+        )

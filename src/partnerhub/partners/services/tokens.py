@@ -20,7 +20,8 @@ from joserfc.jwk import RSAKey
 from partnerhub.identity import queries as identity_queries
 from partnerhub.identity.errors import NoPlace
 from partnerhub.identity.passwords import STANDARD, Passwords
-from partnerhub.identity.services import check_password
+from partnerhub.identity.schemas import Actor, ActorKind
+from partnerhub.identity.services import check_password, record_change
 from partnerhub.kit import clock
 from partnerhub.kit.crypto import Keyring, fingerprint
 from partnerhub.kit.database import Database, Unit
@@ -110,6 +111,7 @@ async def issue_token(
     ip: str,
     keys: TokenKeys,
     partner_id: str | None = None,
+    user_agent: str = "",
     passwords: Passwords = STANDARD,
 ) -> IssuedToken:
     """Check the password and issue a token for the person's partner.
@@ -138,19 +140,22 @@ async def issue_token(
         db,
         keys,
         partner_id=rows[0]["partner_id"],
-        user_id=user.id,
+        actor=Actor(ActorKind.USER, user.id, user.name, ip, user_agent),
+        action="legacy_token.issued",
         credentials_version=known.credentials_version if known else 0,
     )
 
 
-async def refresh_token(db: Database, *, refresh: str, keys: TokenKeys) -> IssuedToken:
+async def refresh_token(
+    db: Database, *, refresh: str, keys: TokenKeys, ip: str = "", user_agent: str = ""
+) -> IssuedToken:
     """Exchange a refresh token for a new pair; it and its access token stop working.
 
     Raises: TokenInvalid, LegacyTokensOff.
     """
     async with db.system() as unit:
         rows = await unit.fetch_dicts(
-            "select t.id, t.partner_id, t.user_id, t.credentials_version, t.last_used_at,"
+            "select t.id, t.partner_id, t.user_id, u.name, t.credentials_version, t.last_used_at,"
             " p.legacy_token_auth_enabled as is_on"
             " from legacy_token t join partner p on p.id = t.partner_id"
             f" {_LIVE_USER}"
@@ -169,7 +174,8 @@ async def refresh_token(db: Database, *, refresh: str, keys: TokenKeys) -> Issue
         db,
         keys,
         partner_id=row["partner_id"],
-        user_id=row["user_id"],
+        actor=Actor(ActorKind.USER, row["user_id"], row["name"], ip, user_agent),
+        action="legacy_token.refreshed",
         credentials_version=row["credentials_version"],
         used_at=row["last_used_at"],
     )
@@ -218,7 +224,8 @@ async def _issue(
     keys: TokenKeys,
     *,
     partner_id: str,
-    user_id: str,
+    actor: Actor,
+    action: str,
     credentials_version: int,
     used_at: datetime | None = None,
 ) -> IssuedToken:
@@ -226,7 +233,7 @@ async def _issue(
     token_id, refresh, now = uuid7(), token(33), clock.now()
     claims = {
         "iss": "partnerhub",
-        "sub": user_id,
+        "sub": actor.id,
         "partner_id": partner_id,
         "iat": int(now.timestamp()),
         "exp": int((now + ACCESS_LIFE).timestamp()),
@@ -240,13 +247,23 @@ async def _issue(
             (
                 token_id,
                 partner_id,
-                user_id,
+                actor.id,
                 fingerprint(refresh),
                 credentials_version,
                 now,
                 now + REFRESH_LIFE,
                 used_at,
             ),
+        )
+        await record_change(
+            unit,
+            partner_id=partner_id,
+            actor=actor,
+            action=action,
+            object_kind="legacy_token",
+            object_id=str(token_id),
+            before=None,
+            after=None,
         )
     encoded = jwt.encode({"alg": _ALGORITHM, "kid": key.kid}, claims, key, algorithms=[_ALGORITHM])
     return IssuedToken(encoded, refresh, int(ACCESS_LIFE.total_seconds()))
