@@ -301,7 +301,7 @@ query runs inside its partner's scope, and PostgreSQL's row-level security check
 | who | may |
 | --- | --- |
 | **owner** of a partner | everything of the Partner Hub |
-| **member** of a partner | all but people, keys and integration settings; the last a member reads |
+| **member** of a partner | all but people, partner keys and integration settings, which are read only |
 | **client** | its own numbers in the Client Hub |
 | **operator** | the operator's pages and the command line |
 | partner key with `read` | read through the Partner API |
