@@ -327,10 +327,11 @@ async def _make_business(
             await channels.advance_channel(
                 unit, partner_id=partner.id, channel_id=channel.id, to=stage, actor=_OPERATOR
             )
+        secret = ""
         if business.stage in {Stage.LIVE, Stage.RUNNING}:
-            await channels.grant_permission(
-                unit, partner_id=partner.id, channel_id=channel.id, actor=_OPERATOR
-            )
+            names = {"partner_id": partner.id, "channel_id": channel.id}
+            await channels.grant_permission(unit, **names, actor=_OPERATOR)
+            secret = (await channels.mint_key(unit, **names, actor=_OPERATOR)).secret
         await channels.write_templates(
             unit,
             partner_id=partner.id,
@@ -347,11 +348,10 @@ async def _make_business(
                 for made, template in zip(seeded["templates"], _TEMPLATES, strict=True)
             ],
         )
-        minted = await channels.mint_key(unit, partner_id=partner.id, channel_id=channel.id, actor=_OPERATOR)
     return {
         "client_id": client.id,
         "channel_id": channel.id,
-        "channel_api_key": minted.secret,
+        "channel_api_key": secret,
         "phone_number_id": phone_number_id,
         "waba_external_id": str(seeded["waba_id"]),
     }
