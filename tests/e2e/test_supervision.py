@@ -63,7 +63,10 @@ def test_it_tells_its_processes_and_its_facts_to_its_owner_only(demo: Installati
     assert set(demo.facts) == FACTS
     assert all(demo.facts.values())
     private = [demo.folder / name for name in ("demo.json", "installation.json", "sample.json")]
+    private += demo.folder.glob("simulator.sqlite*")
+    assert len(private) > 3
     assert [stat.S_IMODE(file.stat().st_mode) for file in private] == [0o600] * len(private)
+    assert stat.S_IMODE((demo.folder / "mailbox").stat().st_mode) == 0o700
 
 
 def test_what_it_prints_stands_on_lines_of_its_own(demo: Installation) -> None:

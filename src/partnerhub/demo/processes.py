@@ -6,6 +6,7 @@ Each reads a private file, so that no secret stands in a command line:
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,8 @@ _PROCESSES: dict[str, Any] = {"simulator": _simulator, "mailbox": _mailbox, "sit
 def main() -> None:
     """Run the process that the command line names."""
     name, file = sys.argv[1:]
+    # What they keep (mails with codes and links, access tokens) is for whoever started them alone.
+    os.umask(0o077)
     logs.configure(process=name, level="warning", readable=sys.stderr.isatty())
     _PROCESSES[name](Path(file).read_bytes())
 
