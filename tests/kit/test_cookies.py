@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 
+import partnerhub
 from partnerhub.kit.cookies import MAX_COOKIE_BYTES, read_cookies, size_of
 
 
@@ -34,3 +36,10 @@ def test_reading_the_most_that_is_taken_costs_next_to_nothing(piece: bytes) -> N
     for _ in range(10):
         read_cookies(headers)
     assert time.process_time() - began < 0.2
+
+
+def test_nobody_asks_the_framework_for_cookies() -> None:
+    # Its reader is the standard library's, whose time grows with the square of the length.
+    source = Path(partnerhub.__file__).parent
+    asking = [file.name for file in source.rglob("*.py") if "request.cookies" in file.read_text()]
+    assert asking == []

@@ -32,7 +32,7 @@ from partnerhub.partners import queries as partner_queries
 from partnerhub.ui.frame import Toast
 from partnerhub.ui.preferences import local_path
 from partnerhub.web.authentication import Browsers
-from partnerhub.web.cookies import RESET, cookies_of
+from partnerhub.web.cookies import RESET, RESET_LENGTH, cookies_of
 from partnerhub.web.guards import requires
 from partnerhub.web.hubs import HUBS, HubFacts
 from partnerhub.web.navigation import N_
@@ -41,8 +41,6 @@ from partnerhub.web.places import go_to_place
 from partnerhub.web.principal import HubRequest, SignedInUser, actor_of
 
 _RESET_SECONDS = 1_800
-# What a link carries is half as long; a longer text, cut, is no link either, and fits into a cookie.
-_LONGEST_LINK_TOKEN = 200
 
 
 @dataclass(frozen=True)
@@ -190,7 +188,7 @@ async def show_reset(
     facts = facts_of(request)
     if token:
         # Kept out of history, logs and Referer from here on.
-        cookie = browsers.jar.make(RESET, token[:_LONGEST_LINK_TOKEN], seconds=_RESET_SECONDS)
+        cookie = browsers.jar.make(RESET, token[:RESET_LENGTH], seconds=_RESET_SECONDS)
         return page.go(facts.reset_password, cookies=[cookie])
     try:
         user = await identity.check_reset_link(

@@ -23,7 +23,7 @@ from partnerhub.identity.passwords import Passwords
 from partnerhub.identity.schemas import Hub, User
 from partnerhub.identity.services.resets import RESET_LIFE
 from partnerhub.kit.errors import TooMany
-from partnerhub.web.cookies import RESET
+from partnerhub.web.cookies import RESET, RESET_LENGTH, cookies_of
 from partnerhub.web.hubs import HUBS
 
 # Whoever has the mail may set the password, also in a browser that has no run.
@@ -89,7 +89,7 @@ async def show_reset(
     jar = visit.hosted.jar
     if token:
         # Kept out of history, logs and Referer from here on.
-        cookie = jar.make(RESET, token, seconds=int(RESET_LIFE.total_seconds()))
+        cookie = jar.make(RESET, token[:RESET_LENGTH], seconds=int(RESET_LIFE.total_seconds()))
         return Redirect(
             f"/onboarding/run/{run_id}/reset-password",
             status_code=303,
@@ -97,7 +97,9 @@ async def show_reset(
             cookies=[cookie],
         )
     try:
-        user = await identity.check_reset_link(visit.db, link_token=jar.read(visit.request.cookies, RESET))
+        user = await identity.check_reset_link(
+            visit.db, link_token=jar.read(cookies_of(visit.request.scope), RESET)
+        )
     except LinkExpired as error:
         return _expired(visit, run_id, error)
     return _reset_page(visit, run_id, user=user)
@@ -113,7 +115,7 @@ async def reset_password(
 ) -> Response[Any]:
     """Set the password and lead back to the sign-up."""
     jar = visit.hosted.jar
-    link_token = jar.read(visit.request.cookies, RESET)
+    link_token = jar.read(cookies_of(visit.request.scope), RESET)
     try:
         await identity.reset_password(
             visit.db,

@@ -19,6 +19,8 @@ from partnerhub.web.hubs import HUBS
 VISITOR = "visitor"
 FLASH = "flash"
 RESET = "reset"
+# What a link carries is half as long; a longer text, cut, is no link either, and fits into a cookie.
+RESET_LENGTH = 200
 
 SCOPE_KEY = "partnerhub.cookies"
 
