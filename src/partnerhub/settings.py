@@ -180,7 +180,7 @@ class Settings:
         "", help="Bearer token for /metrics; without one only loopback callers see it.", secret=True
     )
     api_calls_per_minute: int = _setting(
-        1_200,
+        6_000,
         help="Calls of the Partner API and the hub's own API that one key or user may make in a minute, in"
         " each process; 0 for any number.",
         read=_calls,
