@@ -9,6 +9,7 @@ from aiohttp import web
 from playwright.async_api import Browser
 
 from partnerhub.ui.languages import LANGUAGE_COOKIE
+from tests.browser import LOOKS
 from tests.factories import MadePartner
 from tests.hub_stage import INTEGRATION, HubStage
 from tests.plain_browser import Visit
@@ -249,3 +250,24 @@ async def test_two_tabs_change_one_thing_each(stage: HubStage, browser: Browser)
         assert await third.get_by_label("Partner webhook URL").input_value() == GOOD["webhook_url"]
         assert await third.get_by_label("Further sites").input_value() == "https://shop.acme.example"
         assert await third.get_by_label("Data storage region").input_value() == "DE"
+
+
+async def test_a_wrong_address_far_down_the_page_has_the_focus(stage: HubStage, browser: Browser) -> None:
+    owner = await stage.person()
+    async with stage.visit(
+        browser, INTEGRATION, member=owner, look=LOOKS[2], tolerated=["status of 400", "status of 422"]
+    ) as opened:
+        page = opened.page
+        await page.fill("[name=webhook_url]", "http://hooks.acme.example/wa")
+        await page.press("[name=webhook_url]", "Enter")
+        await page.wait_for_selector("[name=webhook_url][aria-invalid=true]")
+        await page.wait_for_function("document.activeElement.name === 'webhook_url'")
+        assert await page.evaluate("document.activeElement.getBoundingClientRect().bottom < innerHeight")
+
+
+async def test_the_code_that_signs_a_link_fits_a_phone(stage: HubStage, browser: Browser) -> None:
+    owner = await stage.person()
+    async with stage.visit(browser, INTEGRATION, member=owner, look=LOOKS[2]) as opened:
+        await opened.page.click("summary:has-text('Show how a server signs a link')")
+        await opened.page.wait_for_selector("#sample-1", state="visible")
+        assert await opened.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
