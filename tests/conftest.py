@@ -89,6 +89,12 @@ def clone_database(name: str) -> str:
     return with_database(server, name)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:  # noqa: ARG001 - the hook's signature
+    """Run one worker more than there are cores: tests wait for processes, browsers and timers."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_asyncio_loop_factories(
     config: pytest.Config,  # noqa: ARG001 - the hook's signature
     item: pytest.Item,  # noqa: ARG001
