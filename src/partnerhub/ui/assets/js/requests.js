@@ -14,7 +14,9 @@ document.addEventListener("htmx:after:settle", (event) => {
   wanted?.focus({ preventScroll: false });
 });
 // A whole page that comes back from a form would else begin at its top, as if nothing were wrong.
-document.querySelector('main [aria-invalid="true"]')?.focus();
+if (performance.getEntriesByType("navigation")[0]?.responseStatus >= 400) {
+  document.querySelector('main [aria-invalid="true"]')?.focus();
+}
 
 // A request without a usable answer is told in a toast that the server rendered beforehand, one for each cause. Our own
 // errors (they name their code) bring their toast with them; any other 5xx is a server's between us and the browser.
