@@ -97,7 +97,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:  # noqa: ARG001
 
 def pytest_asyncio_loop_factories(
     config: pytest.Config,  # noqa: ARG001 - the hook's signature
-    item: pytest.Item,  # noqa: ARG001
+    item: pytest.Item,  # noqa: ARG001 - the hook's signature
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Run asyncio tests on the loop that production uses."""
     return {"uvloop": uvloop.new_event_loop}

@@ -43,7 +43,7 @@ class Sink:
             envelope.rcpt_tos.append(address)
         return self.recipient_answer
 
-    async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - its name
         if self.data_answer.startswith("250"):
             assert isinstance(envelope.content, bytes)
             self.taken.append((list(envelope.rcpt_tos), envelope.content))

@@ -232,7 +232,8 @@ def _program(name: str, server: _Server) -> Path:
     """
     usable = []
     for path, is_bundled in _candidates(name):
-        said = subprocess.run([str(path), "--version"], capture_output=True, text=True, check=False)  # noqa: S603
+        asked = [str(path), "--version"]
+        said = subprocess.run(asked, capture_output=True, text=True, check=False)  # noqa: S603 - our own arguments
         found = _VERSION.search(said.stdout)
         # The bundled programs know no TLS.
         if found and int(found[1]) >= server.version and not (is_bundled and server.has_tls):
@@ -256,7 +257,8 @@ def _candidates(name: str) -> list[tuple[Path, bool]]:
 
 def _contents(program: Path, path: Path) -> str:
     """Return the table of contents of a backup. Raises: BackupUnusable."""
-    done = subprocess.run([str(program), "--list", str(path)], capture_output=True, text=True, check=False)  # noqa: S603
+    command = [str(program), "--list", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own arguments
     if done.returncode:
         raise BackupUnusable(f"{path} cannot be read as a backup: {_last_line(done.stderr)}")
     return done.stdout

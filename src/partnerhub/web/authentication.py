@@ -63,7 +63,7 @@ class Authentication(ASGIMiddleware):
         scope["state"][STATE_KEY] = browser
         opt = scope["route_handler"].opt
         # HTTP only, by `scopes` above.
-        method = scope["method"]  # type: ignore[typeddict-item]
+        method = scope["method"]  # type: ignore[typeddict-item]  # of HTTP only
         if method not in csrf.SAFE_METHODS and not opt.get("exclude_from_csrf"):
             await self._check_form(scope, receive, headers, browser)
         scope["user"] = (

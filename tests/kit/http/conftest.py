@@ -11,7 +11,7 @@ import uvloop
 
 def pytest_asyncio_loop_factories(
     config: pytest.Config,  # noqa: ARG001 - the hook's signature
-    item: pytest.Item,  # noqa: ARG001
+    item: pytest.Item,  # noqa: ARG001 - the hook's signature
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Run each asyncio test on uvloop and on asyncio's own loop."""
     return {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
