@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import sys
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from pathlib import Path
 
+import psycopg
 from playwright.async_api import Browser
+from psycopg import sql
 
 from partnerhub.kit import logs
 from partnerhub.kit.crypto import Keyring
@@ -35,17 +37,22 @@ def main() -> None:
     """Take the pictures."""
     logs.configure(process="screenshots", level="warning", readable=True)
     build()
-    with _cluster() as url:
-        asyncio.run(take(url, sys.argv[1:]))
+    with _cluster() as databases:
+        asyncio.run(take(databases, sys.argv[1:]))
 
 
-async def take(database_url: str, wanted: list[str], folder: Path = FOLDER) -> None:
-    """Write the pictures whose names contain one of the wanted words, or all."""
+async def take(databases: Mapping[Look, str], wanted: list[str], folder: Path = FOLDER) -> None:
+    """Write the pictures whose names contain one of the wanted words, or all.
+
+    Each look has a hub and a database of its own: a tour asks for as many codes as one person may in an hour.
+    """
     total = 0
-    async with _running(database_url) as stage, chromium() as browser:
-        sample = await make_sample(stage)
-        for look in LOOKS:
-            async with aclosing(_everything(stage, sample, browser, look)) as stops:
+    async with chromium() as browser:
+        for look, database_url in databases.items():
+            async with (
+                _running(database_url) as stage,
+                aclosing(_everything(stage, await make_sample(stage), browser, look)) as stops,
+            ):
                 async for name, stop in stops:
                     if wanted and not any(word in name for word in wanted):
                         continue
@@ -100,14 +107,20 @@ async def _running(database_url: str) -> AsyncIterator[HubStage]:
 
 
 @contextmanager
-def _cluster() -> Iterator[str]:
+def _cluster() -> Iterator[Mapping[Look, str]]:
     memory = Path("/dev/shm")  # noqa: S108 - a folder of our own is made below it
-    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as made:
+        folder = Path(made)
         folder.chmod(0o755)
         with EmbeddedPostgres(folder / "postgres", durable=False).running() as server:
-            migrations.upgrade(server.url())
-            yield server.url()
+            databases = {look: f"look_{number}" for number, look in enumerate(LOOKS)}
+            with psycopg.connect(server.url(), autocommit=True) as connection:
+                for name in databases.values():
+                    connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+            urls = {look: server.url(database=name) for look, name in databases.items()}
+            for url in urls.values():
+                migrations.upgrade(url)
+            yield urls
 
 
 if __name__ == "__main__":
