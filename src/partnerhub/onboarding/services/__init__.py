@@ -1,7 +1,8 @@
 """The steps of a run, one file per use case."""
 
 from partnerhub.onboarding.services.account import add_client, sign_in_client, sign_up_client
-from partnerhub.onboarding.services.connect import Connector, complete_signup, note_cancelled
+from partnerhub.onboarding.services.attempts import Connector
+from partnerhub.onboarding.services.connect import complete_signup, note_cancelled
 from partnerhub.onboarding.services.finish import choose_known_numbers, finish_run, go_back_to_connect
 from partnerhub.onboarding.services.links import Visitor, note_refused, open_link, tidy_links
 from partnerhub.onboarding.services.permissions import choose_permissions, decide_permissions
