@@ -51,6 +51,20 @@ async def test_both_addresses_are_saved_shown_and_cleared(stage: HubStage) -> No
         assert (await saved(stage, owner.partner_id))[1] is None
 
 
+async def test_addresses_that_were_left_as_they_are_are_not_called_overwritten(stage: HubStage) -> None:
+    owner = await stage.person()
+    async with stage.browse(owner) as browser:
+        await browser.send(INTEGRATION, INTEGRATION, **GOOD)
+        await browser.get(INTEGRATION)
+        seen = {f"seen_{name}": url for name, url in GOOD.items()}
+        done = await browser.send(INTEGRATION, INTEGRATION, **GOOD, **seen)
+        assert "Saved" in done.words
+        assert "The earlier addresses are overwritten." not in done.words
+        other = {**GOOD, "redirect_url": "https://app.acme.example/other"}
+        done = await browser.send(INTEGRATION, INTEGRATION, **other, **seen)
+        assert "The earlier addresses are overwritten." in done.words
+
+
 async def test_an_address_that_cannot_be_comes_back_with_its_reason(stage: HubStage) -> None:
     owner = await stage.person()
     async with stage.browse(owner) as browser:

@@ -42,12 +42,14 @@ class AddressesForm:
 @post(PATH, status_code=303, guards=[requires(hub=Hub.PARTNER, owner=True)])
 async def save_addresses(desk: NamedDependency[Desk], data: Form[AddressesForm]) -> Response[Any]:
     """Save the addresses; the earlier ones are overwritten and stay in the audit log."""
+    change = _addresses(data.webhook_url, data.redirect_url, data.redirect_origins)
+    seen = _addresses(data.seen_webhook_url, data.seen_redirect_url, data.seen_redirect_origins)
     return await desk.save(
-        _addresses(data.webhook_url, data.redirect_url, data.redirect_origins),
-        seen=_addresses(data.seen_webhook_url, data.seen_redirect_url, data.seen_redirect_origins),
+        change,
+        seen=seen,
         values=written(data),
         title=N_("Saved"),
-        text=N_("The earlier addresses are overwritten."),
+        text="" if change == seen else N_("The earlier addresses are overwritten."),
     )
 
 
