@@ -7,7 +7,7 @@ import json
 import pytest
 from tests.simulator.harness import Meta, Shop
 
-from partnerhub.kit.http import Answer, ExchangeError, FailureKind, Headers, Phase, Timings
+from partnerhub.kit.http import Answer, ExchangeError, FailureKind, Headers, Phase, Reason, Timings
 from partnerhub.meta import BY_CODE, TABLE, MetaClient, MetaError, RetryClass, classify, find_code
 from partnerhub.meta.errors import refusal_of, unreachable
 from partnerhub.simulator.errors import TITLES, http_status
@@ -166,7 +166,7 @@ def test_when_to_come_back_is_read_from_the_headers(headers: dict[str, str], sec
 def test_a_failed_exchange_is_read_by_what_may_have_happened(
     phase: Phase, kind: FailureKind, is_safe: bool, expected: RetryClass, code: str
 ) -> None:
-    error = unreachable(ExchangeError("broken", phase=phase, kind=kind), is_safe=is_safe)
+    error = unreachable(ExchangeError(Reason(kind, "broken"), phase=phase), is_safe=is_safe)
     assert (error.retry_class, error.code, error.http_status) == (expected, code, None)
     assert error.status == (504 if "timeout" in kind else 502)
     assert ("may have been done" in error.message) is (code == "meta_unclear")

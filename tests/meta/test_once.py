@@ -13,7 +13,7 @@ from tests.meta.conftest import client_of
 from tests.simulator.harness import APP_ID, APP_SECRET, Meta, Shop
 
 from partnerhub.kit.boundary import NetworkInsideTransaction, in_transaction
-from partnerhub.kit.http import Address, ExchangeError, FailureKind, HttpClient, Phase, Timeouts
+from partnerhub.kit.http import Address, ExchangeError, FailureKind, HttpClient, Phase, Reason, Timeouts
 from partnerhub.meta import (
     MEDIA_ORIGIN,
     MEDIA_PATH,
@@ -304,7 +304,7 @@ class Nowhere:
 
     async def resolve(self, host: str) -> Sequence[Address]:
         self.asked.append(host)
-        raise ExchangeError("nobody", phase=Phase.PRE_DELIVERY, kind=FailureKind.DNS)
+        raise ExchangeError(Reason(FailureKind.DNS, "nobody"), phase=Phase.PRE_DELIVERY)
 
 
 async def test_the_real_addresses_are_the_defaults() -> None:

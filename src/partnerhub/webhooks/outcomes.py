@@ -14,7 +14,7 @@ import msgspec
 
 from partnerhub.kit.clock import now
 from partnerhub.kit.errors import HubError
-from partnerhub.kit.http import Answer, ExchangeError, FailureKind, Headers, Timings
+from partnerhub.kit.http import Answer, ExchangeError, FailureKind, Headers, Reason, Timings
 from partnerhub.webhooks.policy import KEPT_ANSWER_BYTES
 
 URL_INVALID = "url_invalid"
@@ -30,7 +30,7 @@ _NO_TIMINGS = Timings()
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt's end. `error` is None exactly for a 2xx that came whole."""
+    """One attempt's end. `error` is None exactly for a 2xx that came whole; `reason` is the client's."""
 
     status: int | None
     error: str | None
@@ -42,6 +42,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     peer_address: str | None = None
     location: str | None = None
     detail: str = ""
+    reason: Reason | None = None
 
     @property
     def is_success(self) -> bool:
@@ -77,13 +78,14 @@ def of_error(error: BaseException) -> Outcome:
     """Read an outcome off what the client raised."""
     if isinstance(error, ExchangeError):
         if error.answer is not None:
-            return _with_answer(error.answer, str(error.kind), detail=error.message)
+            return _with_answer(error.answer, str(error.kind), reason=error.reason)
         return Outcome(
             status=None,
             error=str(error.kind),
             timings=error.timings,
             peer_address=error.peer_address,
             detail=error.message,
+            reason=error.reason,
         )
     if isinstance(error, HubError):
         return Outcome(status=None, error=URL_INVALID, timings=_NO_TIMINGS, detail=error.message)
@@ -117,7 +119,7 @@ def _status_error(status: int) -> str:
             return "malformed"
 
 
-def _with_answer(answer: Answer, error: str | None, *, detail: str = "") -> Outcome:
+def _with_answer(answer: Answer, error: str | None, *, reason: Reason | None = None) -> Outcome:
     return Outcome(
         status=answer.status,
         error=error,
@@ -128,7 +130,8 @@ def _with_answer(answer: Answer, error: str | None, *, detail: str = "") -> Outc
         body_truncated=answer.body_truncated or len(answer.body) > KEPT_ANSWER_BYTES,
         peer_address=answer.peer_address,
         location=answer.headers.get("location"),
-        detail=detail,
+        detail="" if reason is None else str(reason),
+        reason=reason,
     )
 
 

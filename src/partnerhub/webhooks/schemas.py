@@ -8,6 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from partnerhub.kit.http import Reason
+
 
 class OwnerKind(StrEnum):
     """What an endpoint or an event belongs to."""
@@ -311,7 +313,8 @@ class TestResult:
     """What a test of an endpoint sent, what came back, and what it means in plain words.
 
     `code` is stable: `ok`, `ok_not_200`, or the kind of failure; `advice` says what to do next. `detail` is
-    what the failing layer said, `location` where a redirect pointed to.
+    what the failing layer said, `reason` the same where it was the HTTP client, with its values apart;
+    `location` is where a redirect pointed to.
     """
 
     __test__ = False  # not a test class, whatever pytest thinks of the name
@@ -332,4 +335,5 @@ class TestResult:
     phases: Sequence[Phase] = field(default_factory=tuple)
     total_us: int = 0
     detail: str = ""
+    reason: Reason | None = None
     location: str | None = None

@@ -10,9 +10,9 @@ from litestar.di import NamedDependency
 from msgspec import UNSET
 
 from partnerhub.dashboard import words
-from partnerhub.dashboard.details import tell_detail
 from partnerhub.dashboard.forms import Form, written
 from partnerhub.dashboard.integration.page import PATH, Desk, Draft, Trial, Walk
+from partnerhub.dashboard.reasons import tell_reason
 from partnerhub.identity.schemas import Hub
 from partnerhub.kit.errors import Invalid, TooMany
 from partnerhub.kit.http import HttpClient
@@ -151,7 +151,7 @@ def _trial(page: Page, result: TestResult) -> Trial:
         result=result,
         meaning=page.say(meaning).format(status=result.status),
         advice=page.say(advice) if advice else "",
-        detail=tell_detail(result.code, result.detail, page.say),
+        detail=tell_reason(result.reason, page.say),
         tone=tone,
         request="\n".join([*request, "", result.request_body.decode("utf-8", "replace")]),
         response="\n".join([*response, "", body] if body else response),

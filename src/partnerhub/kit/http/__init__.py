@@ -20,7 +20,7 @@ from partnerhub.kit.http.bodies import FilePart, StreamBody, multipart
 from partnerhub.kit.http.calls import Body
 from partnerhub.kit.http.client import HttpClient, StreamedAnswer
 from partnerhub.kit.http.connector import verifying_context
-from partnerhub.kit.http.errors import ExchangeError, FailureKind, InvalidHeader, InvalidUrl, Phase
+from partnerhub.kit.http.errors import ExchangeError, FailureKind, InvalidHeader, InvalidUrl, Phase, Reason
 from partnerhub.kit.http.heads import HeaderLines, check_header
 from partnerhub.kit.http.pool import PoolState
 from partnerhub.kit.http.resolver import Address, Resolver, SystemResolver
@@ -42,6 +42,7 @@ __all__ = [
     "Limits",
     "Phase",
     "PoolState",
+    "Reason",
     "Resolver",
     "StreamBody",
     "StreamedAnswer",

@@ -16,7 +16,7 @@ from partnerhub.kit.http.answers import Answer, Headers, Limits, Timeouts, Timin
 from partnerhub.kit.http.calls import Body, Call, prepare, send_stream
 from partnerhub.kit.http.connection import Connection
 from partnerhub.kit.http.connector import check_context, open_connection, verifying_context
-from partnerhub.kit.http.errors import ExchangeError, FailureKind, Phase
+from partnerhub.kit.http.errors import ExchangeError, FailureKind, Phase, Reason
 from partnerhub.kit.http.exchange import BodyReader, Exchange
 from partnerhub.kit.http.heads import HeaderLines
 from partnerhub.kit.http.pool import Pool, PoolState, closed_error
@@ -274,7 +274,8 @@ class HttpClient:
                     given = await pool.wait(origin)
             except TimeoutError as error:
                 raise exchange.error(
-                    FailureKind.TIMEOUT_TOTAL, "No connection came free in time.", phase=Phase.PRE_DELIVERY
+                    Reason(FailureKind.TIMEOUT_TOTAL, "No connection came free in time."),
+                    phase=Phase.PRE_DELIVERY,
                 ) from error
             if given is None:
                 break
@@ -301,7 +302,7 @@ class HttpClient:
         if not connection.is_usable:
             connection.close()
             raise exchange.error(
-                FailureKind.CLOSED, "The connection was closed at once.", phase=Phase.PRE_DELIVERY
+                Reason(FailureKind.CLOSED, "The connection was closed at once."), phase=Phase.PRE_DELIVERY
             )
         return connection
 

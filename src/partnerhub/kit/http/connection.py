@@ -16,7 +16,7 @@ from typing import Final, cast
 
 import httptools
 
-from partnerhub.kit.http.errors import FailureKind
+from partnerhub.kit.http.errors import FailureKind, Reason
 from partnerhub.kit.http.exchange import Exchange
 
 # A body in tiny chunks costs more on the wire than it carries; this is how much more we read for it.
@@ -26,6 +26,9 @@ _PEEK_AFTER_SECONDS: Final = 0.05
 
 # llhttp also reads RTSP and ICE answers; ours begin with an H, or with the empty lines it lets pass.
 _OTHER_PROTOCOLS: Final = b"RI"
+_NO_ANSWER: Final = Reason(FailureKind.TIMEOUT_FIRST_BYTE, "No byte of an answer came in time.")
+_CLOSED: Final = Reason(FailureKind.CLOSED, "The connection was closed before the answer was complete.")
+_HEAD_TOO_LARGE: Final = Reason(FailureKind.TOO_LARGE, "The head of the answer is too large.")
 
 
 class _StopParsing(Exception):
@@ -75,7 +78,7 @@ class Connection(asyncio.Protocol):
         self._drain_waiter: asyncio.Future[None] | None = None
         self._writing_paused = False
         self._lost = False
-        self._refused: tuple[FailureKind, str] | None = None
+        self._refused: Reason | None = None
         self._complete = False
         self._close_after = False
         self._keep_alive = False
@@ -217,17 +220,17 @@ class Connection(asyncio.Protocol):
             self._arm(self._deadline)
         elif exchange.sent_at and not exchange.first_byte_at:
             # Whichever deadline it is: what was missing is an answer.
-            self._fail(FailureKind.TIMEOUT_FIRST_BYTE, "No byte of an answer came in time.")
+            self._fail(_NO_ANSWER)
         elif perf_counter() + 0.001 >= exchange.total_deadline:
-            self._fail(FailureKind.TIMEOUT_TOTAL, "The whole exchange took too long.")
+            self._fail(Reason(FailureKind.TIMEOUT_TOTAL, "The whole exchange took too long."))
         else:
             self._arm(exchange.total_deadline)
 
-    def _fail(self, kind: FailureKind, message: str) -> None:
+    def _fail(self, reason: Reason) -> None:
         exchange = self._exchange
         if exchange is None:
             return
-        error = exchange.error(kind, message)
+        error = exchange.error(reason)
         self._end(exchange)
         self.close()
         exchange.fail(error)
@@ -258,18 +261,18 @@ class Connection(asyncio.Protocol):
         if not exchange.first_byte_at:
             exchange.first_byte_at = perf_counter()
             if data[0] in _OTHER_PROTOCOLS:
-                self._fail(*_malformed("is not HTTP"))
+                self._fail(_malformed("The answer is not HTTP."))
                 return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self._refused = _malformed("changes the protocol")
+            self._refused = _malformed("The answer changes the protocol.")
         except httptools.HttpParserError as error:
             if not self._complete and self._refused is None and not exchange.truncated:
-                self._refused = _malformed(f"is not valid HTTP ({error})")
+                self._refused = _malformed("The answer is not valid HTTP ({reason}).", reason=str(error))
             self._close_after = True
         if self._refused is not None:
-            self._fail(*self._refused)
+            self._fail(self._refused)
         elif self._complete:
             self._succeed()
         else:
@@ -282,11 +285,11 @@ class Connection(asyncio.Protocol):
                 exchange.wire_bytes > exchange.max_header_bytes
                 or exchange.head_bytes > exchange.max_header_bytes
             ):
-                self._fail(FailureKind.TOO_LARGE, "The head of the answer is too large.")
+                self._fail(_HEAD_TOO_LARGE)
         elif exchange.head_bytes > exchange.max_header_bytes or exchange.wire_bytes > (
             exchange.max_header_bytes + exchange.body_bytes * _FRAMING_ALLOWANCE + 64 * 1024
         ):
-            self._fail(FailureKind.TOO_LARGE, "The answer is mostly framing.")
+            self._fail(Reason(FailureKind.TOO_LARGE, "The answer is mostly framing."))
 
     def eof_received(self) -> bool:
         if self._exchange is not None and self._until_close:
@@ -302,11 +305,11 @@ class Connection(asyncio.Protocol):
         exchange = self._exchange
         if exchange is not None:
             if isinstance(exc, ssl.SSLError):
-                self._fail(FailureKind.TLS, f"TLS failed: {exc.reason or exc}.")
+                self._fail(tls_failed(exc))
             elif exc is not None:
-                self._fail(FailureKind.RESET, "The connection was reset.")
+                self._fail(Reason(FailureKind.RESET, "The connection was reset."))
             else:
-                self._fail(FailureKind.CLOSED, "The connection was closed before the answer was complete.")
+                self._fail(_CLOSED)
         self.close()
         if not self.lost.done():
             self.lost.set_result(None)
@@ -336,7 +339,7 @@ class Connection(asyncio.Protocol):
             return
         exchange.head_bytes += len(name) + len(value) + 4
         if exchange.head_bytes > exchange.max_header_bytes:
-            self._refused = (FailureKind.TOO_LARGE, "The head of the answer is too large.")
+            self._refused = _HEAD_TOO_LARGE
             raise _StopParsing
         if exchange.head_done:
             return  # trailers are counted and dropped
@@ -356,16 +359,16 @@ class Connection(asyncio.Protocol):
         status = self._parser.get_status_code()
         if status < 200:
             if status < 100:
-                self._refused = _malformed("has an impossible status")
+                self._refused = _malformed("The answer has an impossible status.")
             elif self._has_length or self._transfer_encoding is not None:
-                self._refused = _malformed("has an interim head with a body")
+                self._refused = _malformed("The answer has an interim head with a body.")
             return
         version = self._parser.get_http_version()
         if version not in ("1.1", "1.0"):
-            self._refused = _malformed(f"claims HTTP/{version}")
+            self._refused = _malformed("The answer claims HTTP/{version}.", version=version)
         encoding = self._transfer_encoding
         if encoding is not None and (encoding != b"chunked" or version == "1.0" or self._has_length):
-            self._refused = _malformed("has a transfer encoding that cannot be trusted")
+            self._refused = _malformed("The answer has a transfer encoding that cannot be trusted.")
         exchange.status = status
         exchange.head_done = True
         self._keep_alive = self._parser.should_keep_alive()
@@ -384,7 +387,7 @@ class Connection(asyncio.Protocol):
         if len(body) > room:
             body = body[:room]
             if exchange.reader is not None:
-                self._refused = (FailureKind.TOO_LARGE, "The body of the answer is too large.")
+                self._refused = Reason(FailureKind.TOO_LARGE, "The body of the answer is too large.")
             exchange.truncated = self._close_after = self._complete = True
         exchange.body_bytes += len(body)
         if exchange.reader is not None:
@@ -405,8 +408,13 @@ class Connection(asyncio.Protocol):
             self._transfer_encoding = None
 
 
-def _malformed(what: str) -> tuple[FailureKind, str]:
-    return FailureKind.MALFORMED, f"The answer {what}."
+def _malformed(sentence: str, **values: str) -> Reason:
+    return Reason(FailureKind.MALFORMED, sentence, values)
+
+
+def tls_failed(error: ssl.SSLError) -> Reason:
+    """Return what OpenSSL said of a failure that is no refused certificate."""
+    return Reason(FailureKind.TLS, "TLS failed: {reason}.", {"reason": error.reason or str(error)})
 
 
 def _read_keep_alive(value: bytes) -> float | None:

@@ -16,8 +16,8 @@ from time import perf_counter
 from typing import Literal
 
 from partnerhub.kit.http.addresses import AddressPolicy, refusal
-from partnerhub.kit.http.connection import Connection
-from partnerhub.kit.http.errors import ExchangeError, FailureKind, Phase
+from partnerhub.kit.http.connection import Connection, tls_failed
+from partnerhub.kit.http.errors import ExchangeError, FailureKind, Phase, Reason
 from partnerhub.kit.http.exchange import Exchange
 from partnerhub.kit.http.resolver import Address, Resolver, literal
 from partnerhub.kit.http.urls import Target
@@ -76,13 +76,14 @@ async def open_connection(
     except TimeoutError as error:
         step.start(None)
         if exchange.peer_address:
-            kind, message = FailureKind.TIMEOUT_CONNECT, "No connection came about in time."
+            reason = Reason(FailureKind.TIMEOUT_CONNECT, "No connection came about in time.")
         else:
-            kind, message = FailureKind.DNS, f"The name {target.host} could not be resolved in time."
-        raise exchange.error(kind, message, phase=Phase.PRE_DELIVERY) from error
+            values = {"host": target.host}
+            reason = Reason(FailureKind.DNS, "The name {host} could not be resolved in time.", values)
+        raise exchange.error(reason, phase=Phase.PRE_DELIVERY) from error
     except (ssl.SSLError, _HandshakeEnded) as error:
         step.start(None)
-        raise exchange.error(FailureKind.TLS, _tls_message(error), phase=Phase.PRE_DELIVERY) from error
+        raise exchange.error(_tls_reason(error), phase=Phase.PRE_DELIVERY) from error
     except OSError as error:
         step.start(None)
         raise _os_error(error, exchange) from error
@@ -117,11 +118,12 @@ def _check(addresses: Sequence[Address], policy: AddressPolicy, target: Target, 
         reason = refusal(address.ip, policy)
         if reason is not None:
             exchange.peer_address = address.ip
-            raise exchange.error(
+            blocked = Reason(
                 FailureKind.BLOCKED,
-                f"{target.host} leads to {address.ip}, which may not be called: {reason}.",
-                phase=Phase.PRE_DELIVERY,
+                "{host} leads to {address}, which may not be called: {reason}.",
+                {"host": target.host, "address": address.ip, "reason": reason},
             )
+            raise exchange.error(blocked, phase=Phase.PRE_DELIVERY)
 
 
 async def _connect_first(addresses: Sequence[Address], port: int) -> tuple[socket.socket, Address]:
@@ -209,21 +211,19 @@ async def _upgrade(
     return connection
 
 
-def _tls_message(error: Exception) -> str:
+def _tls_reason(error: Exception) -> Reason:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"The certificate was refused: {error.verify_message}."
+        said = error.verify_message.removesuffix(".")
+        return Reason(FailureKind.TLS, "The certificate was refused: {reason}.", {"reason": said})
     if isinstance(error, ssl.SSLError):
-        return f"TLS failed: {error.reason or error}."
-    return "The connection ended during the TLS handshake."
+        return tls_failed(error)
+    return Reason(FailureKind.TLS, "The connection ended during the TLS handshake.")
 
 
 def _os_error(error: OSError, exchange: Exchange) -> ExchangeError:
     # The loops put their own words into `strerror`; the system's are the ones people can look up.
     words = os.strerror(error.errno) if error.errno else str(error)
+    reason = Reason(FailureKind.REFUSED, "The connection could not be made: {reason}.", {"reason": words})
     if error.errno in _OUR_OWN:
-        return exchange.error(
-            FailureKind.LOCAL, f"No socket for the connection: {words}.", phase=Phase.PRE_DELIVERY
-        )
-    return exchange.error(
-        FailureKind.REFUSED, f"The connection could not be made: {words}.", phase=Phase.PRE_DELIVERY
-    )
+        reason = Reason(FailureKind.LOCAL, "No socket for the connection: {reason}.", {"reason": words})
+    return exchange.error(reason, phase=Phase.PRE_DELIVERY)

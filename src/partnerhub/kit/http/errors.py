@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from partnerhub.kit.errors import Invalid, UpstreamFailed
@@ -37,6 +39,25 @@ _TIMEOUTS = frozenset(
 )
 
 
+@dataclass(frozen=True)
+class Reason:
+    """Why an exchange failed: the kind, and a sentence whose `{names}` stand in `values`.
+
+    Sentence and values stay apart so that a page can say the same in another language.
+    """
+
+    kind: FailureKind
+    sentence: str
+    values: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.sentence.format_map(self.values)
+
+
+STOPPED = Reason(FailureKind.LOCAL, "This process is being stopped.")
+"""The client was closed; nothing is called any more."""
+
+
 class ExchangeError(UpstreamFailed):
     """An exchange did not end with a whole answer.
 
@@ -48,22 +69,26 @@ class ExchangeError(UpstreamFailed):
 
     def __init__(
         self,
-        message: str,
+        reason: Reason,
         *,
         phase: Phase,
-        kind: FailureKind,
         timings: Timings | None = None,
         peer_address: str | None = None,
         answer: Answer | None = None,
     ) -> None:
-        super().__init__(message)
+        super().__init__(str(reason))
+        self.reason = reason
         self.phase = phase
-        self.kind = kind
         self.timings = timings or Timings()
         self.peer_address = peer_address
         self.answer = answer
         if self.is_timeout:
             self.status = 504
+
+    @property
+    def kind(self) -> FailureKind:
+        """Return what went wrong."""
+        return self.reason.kind
 
     @property
     def is_timeout(self) -> bool:

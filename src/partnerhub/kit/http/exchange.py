@@ -13,7 +13,7 @@ from time import perf_counter
 from typing import Final, Protocol
 
 from partnerhub.kit.http.answers import Answer, Headers, Timings
-from partnerhub.kit.http.errors import ExchangeError, FailureKind, Phase
+from partnerhub.kit.http.errors import ExchangeError, Phase, Reason
 
 _STREAM_HIGH_WATER: Final = 256 * 1024
 _STREAM_LOW_WATER: Final = 64 * 1024
@@ -110,16 +110,15 @@ class Exchange:
             peer_address=self.peer_address,
         )
 
-    def error(self, kind: FailureKind, message: str, *, phase: Phase = Phase.ATTEMPT) -> ExchangeError:
+    def error(self, reason: Reason, *, phase: Phase = Phase.ATTEMPT) -> ExchangeError:
         """Make the error that ends this exchange."""
         answer = None
         if self.head_done:
             self.truncated = True
             answer = self.answer()
         return ExchangeError(
-            message,
+            reason,
             phase=phase,
-            kind=kind,
             timings=self.timings(),
             peer_address=self.peer_address or None,
             answer=answer,

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from partnerhub.kit.http.addresses import AddressPolicy
 from partnerhub.kit.http.answers import Limits
 from partnerhub.kit.http.connection import Connection
-from partnerhub.kit.http.errors import ExchangeError, FailureKind, Phase
+from partnerhub.kit.http.errors import STOPPED, ExchangeError, Phase
 
 
 class Origin(NamedTuple):
@@ -229,4 +229,4 @@ class Pool:
 
 def closed_error() -> ExchangeError:
     """Make the error of a client that was closed."""
-    return ExchangeError("The client is closed.", phase=Phase.PRE_DELIVERY, kind=FailureKind.LOCAL)
+    return ExchangeError(STOPPED, phase=Phase.PRE_DELIVERY)

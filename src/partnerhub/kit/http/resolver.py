@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import NamedTuple, Protocol
 
-from partnerhub.kit.http.errors import ExchangeError, FailureKind, Phase
+from partnerhub.kit.http.errors import STOPPED, ExchangeError, FailureKind, Phase, Reason
 
 _FAMILIES = (socket.AF_INET, socket.AF_INET6)
 
@@ -116,16 +116,12 @@ class SystemResolver:
                 found = await _in_thread(self._system, host)
             except (OSError, UnicodeError) as error:
                 reason = error.strerror if isinstance(error, OSError) else "not a valid name"
-                raise ExchangeError(
-                    f"The name {host} could not be resolved: {reason}.",
-                    phase=Phase.PRE_DELIVERY,
-                    kind=FailureKind.DNS,
+                raise _unresolved(
+                    "The name {host} could not be resolved: {reason}.", host=host, reason=str(reason)
                 ) from error
         addresses = tuple(dict.fromkeys(found))
         if not addresses:
-            raise ExchangeError(
-                f"The name {host} has no address.", phase=Phase.PRE_DELIVERY, kind=FailureKind.DNS
-            )
+            raise _unresolved("The name {host} has no address.", host=host)
         return addresses
 
     async def close(self) -> None:
@@ -137,6 +133,10 @@ class SystemResolver:
         self._known.clear()
 
 
+def _unresolved(sentence: str, **values: str) -> ExchangeError:
+    return ExchangeError(Reason(FailureKind.DNS, sentence, values), phase=Phase.PRE_DELIVERY)
+
+
 async def _outcome(lookup: asyncio.Task[tuple[Address, ...]]) -> tuple[Address, ...]:
     """Wait for a look-up that others may share; leaving does not end it."""
     try:
@@ -144,9 +144,7 @@ async def _outcome(lookup: asyncio.Task[tuple[Address, ...]]) -> tuple[Address, 
     except asyncio.CancelledError as error:
         if not lookup.cancelled():
             raise
-        raise ExchangeError(
-            "The client is closed.", phase=Phase.PRE_DELIVERY, kind=FailureKind.LOCAL
-        ) from error
+        raise ExchangeError(STOPPED, phase=Phase.PRE_DELIVERY) from error
 
 
 async def _in_thread(look_up: Callable[[str], Sequence[Address]], host: str) -> Sequence[Address]:

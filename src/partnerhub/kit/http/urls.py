@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from partnerhub.kit.http.errors import ExchangeError, FailureKind, InvalidUrl, Phase
+from partnerhub.kit.http.errors import ExchangeError, FailureKind, InvalidUrl, Phase, Reason
 
 _URL = re.compile(
     r"(?P<scheme>https?)://(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?"
@@ -84,9 +84,10 @@ def _read_host(host: str) -> tuple[str, bool]:
     labels = host.removesuffix(".").split(".")
     if _NUMERIC_LABEL.fullmatch(labels[-1]):
         raise ExchangeError(
-            "The host is a number or a shortened address; write an address in full.",
+            Reason(
+                FailureKind.BLOCKED, "The host is a number or a shortened address; write an address in full."
+            ),
             phase=Phase.PRE_DELIVERY,
-            kind=FailureKind.BLOCKED,
         )
     if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
         raise InvalidUrl("The host of the URL is not a valid name.")

@@ -91,6 +91,7 @@ async def test_endpoint(
         phases=phases_of(outcome.timings),
         total_us=outcome.timings.total_us,
         detail=outcome.detail,
+        reason=outcome.reason,
         location=outcome.location,
     )
 
