@@ -32,7 +32,7 @@ class Visit:
         """Return the value of a hidden field."""
         found = re.search(rf'name="{name}" value="([^"]*)"', self.text)
         assert found, f"no field {name}"
-        return found[1]
+        return html.unescape(found[1])
 
     @property
     def words(self) -> str:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 from aiohttp import web
-from playwright.async_api import Browser
+from playwright.async_api import Browser, expect
 
 from partnerhub.ui.languages import LANGUAGE_COOKIE
 from tests.browser import LOOKS
@@ -264,6 +264,58 @@ async def test_two_tabs_change_one_thing_each(stage: HubStage, browser: Browser)
         assert await third.get_by_label("Partner webhook URL").input_value() == GOOD["webhook_url"]
         assert await third.get_by_label("Further sites").input_value() == "https://shop.acme.example"
         assert await third.get_by_label("Data storage region").input_value() == "DE"
+
+
+async def test_saving_one_form_leaves_what_is_typed_in_another(stage: HubStage, browser: Browser) -> None:
+    owner = await stage.person()
+    async with stage.visit(browser, INTEGRATION, member=owner, tolerated=["status of 422"]) as opened:
+        page = opened.page
+        redirect = page.get_by_label("Redirect URL")
+        routing = page.get_by_label("Route marketing via MM API")
+        await redirect.fill("https://app.example.com/not-saved-yet")
+        await page.get_by_label("Data storage region").select_option("DE")
+        await routing.uncheck()
+        await page.get_by_label("Solution ID").fill("123456789012345")
+        await page.locator("form[action$='/solution'] [type=submit]").click()
+        await expect(page.locator("#toaster")).to_contain_text("Saved")
+        await expect(redirect).to_have_value("https://app.example.com/not-saved-yet")
+        await expect(page.get_by_label("Data storage region")).to_have_value("DE")
+        await expect(routing).not_to_be_checked()
+
+        # What is wrong in one form costs nothing in another either.
+        await page.get_by_label("Solution ID").fill("12")
+        await page.locator("form[action$='/solution'] [type=submit]").click()
+        await expect(page.get_by_label("Solution ID")).to_have_attribute("aria-invalid", "true")
+        await expect(redirect).to_have_value("https://app.example.com/not-saved-yet")
+
+        # Once it is saved it is no draft any more, and a page that is opened anew shows what is saved.
+        await page.locator("#addresses .panel-foot [type=submit]").click()
+        await expect(page.locator("#toaster")).to_contain_text("Saved")
+        await redirect.fill("https://app.example.com/dropped")
+        await page.goto(stage.url + INTEGRATION)
+        await expect(redirect).to_have_value("https://app.example.com/not-saved-yet")
+        await expect(page.get_by_label("Solution ID")).to_have_value("123456789012345")
+
+
+async def test_what_is_typed_does_not_pass_over_what_somebody_else_saved(
+    stage: HubStage, browser: Browser
+) -> None:
+    owner = await stage.person()
+    async with (
+        stage.visit(browser, INTEGRATION, member=owner, tolerated=["status of 409"]) as opened,
+        stage.visit(browser, INTEGRATION, member=owner) as other,
+    ):
+        await opened.page.get_by_label("Redirect URL").fill("https://app.example.com/mine")
+        await other.page.get_by_label("Redirect URL").fill("https://app.example.com/theirs")
+        await other.page.locator("#addresses .panel-foot [type=submit]").click()
+        await expect(other.page.locator("#toaster")).to_contain_text("Saved")
+        await opened.page.get_by_label("Solution ID").fill("123456789012345")
+        await opened.page.locator("form[action$='/solution'] [type=submit]").click()
+        await expect(opened.page.locator("#toaster")).to_contain_text("Saved")
+        await opened.page.locator("#addresses .panel-foot [type=submit]").click()
+        await expect(opened.page.locator("#addresses")).to_contain_text("Somebody saved")
+        await expect(opened.page.locator("#addresses")).to_contain_text("/theirs")
+        await expect(opened.page.get_by_label("Redirect URL")).to_have_value("https://app.example.com/mine")
 
 
 async def test_a_wrong_address_far_down_the_page_has_the_focus(stage: HubStage, browser: Browser) -> None:

@@ -270,6 +270,25 @@ async def test_headers_are_kept_masked_and_dropped(desk: Desk) -> None:
     assert await stored() == {"Authorization": "Bearer very-secret-1234", "X-New": "yes"}
 
 
+async def test_headers_that_somebody_else_changed_meanwhile_are_not_overwritten_unseen(desk: Desk) -> None:
+    await desk.browser.send(INTEGRATION, INTEGRATION, webhook_url=desk.stage.receiver.url("/hook"))
+    headers = f"{INTEGRATION}/headers"
+    opened = (await desk.browser.get(headers)).field("seen_headers")
+    await desk.browser.send(headers, headers, name="X-Theirs", value="their-secret", seen_headers=opened)
+
+    late = await desk.browser.send(headers, headers, name="X-Mine", value="mine", seen_headers=opened)
+    assert (late.status, "Somebody changed the headers" in late.words) == (409, True)
+    assert ("X-Mine" in late.text, "their-secret" in late.text) == (True, False)
+    assert list((await desk.settings()).webhook_headers) == ["X-Theirs"]
+
+    again = late.field("seen_headers")
+    assert again != opened
+    await desk.browser.send(headers, headers, name="X-Mine", value="mine", seen_headers=again)
+    assert list((await desk.settings()).webhook_headers) == ["X-Mine"]
+    forged = await desk.browser.send(headers, headers, name="X-Mine", value="other", seen_headers="{broken")
+    assert forged.status == 409
+
+
 async def test_a_member_reads_and_changes_nothing(stage: HubStage) -> None:
     member = await stage.person(role="member")
     async with stage.browse(member) as browser:

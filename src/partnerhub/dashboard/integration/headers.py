@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
 from litestar import Response, get, post
 from litestar.di import NamedDependency
+from msgspec import UNSET, DecodeError, UnsetType, ValidationError, json
 
+from partnerhub.dashboard.forms import SEEN
 from partnerhub.dashboard.integration.page import PATH, Desk
 from partnerhub.identity.schemas import Hub
 from partnerhub.kit.errors import Invalid
+from partnerhub.partners.errors import SettingsOutdated
 from partnerhub.partners.schemas import SettingsChange
 from partnerhub.ui.frame import Toast
 from partnerhub.web.guards import requires
@@ -28,13 +31,16 @@ _OWNER = [requires(hub=Hub.PARTNER, owner=True)]
 @get(HEADERS, guards=_OWNER)
 async def edit_headers(desk: NamedDependency[Desk]) -> Response[Any]:
     """Show the headers; saved values as masks."""
-    settings = (await desk.read()).settings
-    return _form(desk, settings.webhook_headers, has_url=bool(settings.webhook_url))
+    return await _form(desk)
 
 
 @post(HEADERS, status_code=200, guards=_OWNER)
 async def save_headers(desk: NamedDependency[Desk]) -> Response[Any]:
-    """Replace the headers by the form's pairs; without a name one is dropped, without a value it stays."""
+    """Replace the headers by the form's pairs; without a name one is dropped, without a value it stays.
+
+    `seen_headers` says what was saved when the form was made, as JSON from name to mask: where that is not so
+    any more, the form comes back.
+    """
     tenant = desk.tenant
     form = await desk.request.form()
     named = zip((name.strip() for name in form.getall("name", [])), form.getall("value", []), strict=False)
@@ -50,38 +56,47 @@ async def save_headers(desk: NamedDependency[Desk]) -> Response[Any]:
         )
     saved = dict(endpoint.headers) if endpoint else {}
     wanted: dict[str, str] = {}
-    error = ""
     for name, value in pairs:
         if name.lower() in {known.lower() for known in wanted}:
-            error = desk.page.say(N_("A header is there twice."))
+            return await _form(desk, pairs, error=desk.page.say(N_("A header is there twice.")))
         kept = next((old for known, old in saved.items() if known.lower() == name.lower()), "")
         wanted[name] = value.strip() or kept
+    seen = SettingsChange(webhook_headers=_seen(form.get(SEEN + "headers")))
     try:
-        if not error:
-            await desk.change(SettingsChange(webhook_headers=wanted))
-            return desk.page.go(PATH, toast=Toast(title=desk.page.say(N_("Headers saved"))))
+        await desk.change(SettingsChange(webhook_headers=wanted), seen=seen)
+    except SettingsOutdated:
+        said = N_("Somebody changed the headers since you opened this. Save again to replace theirs.")
+        return await _form(desk, pairs, error=desk.page.say(said), status=409)
     except Invalid as refused:
         error = " ".join(desk.page.wrong(refused).values()) or desk.page.explain(refused)
-    return _form(desk, {}, typed=dict(pairs), has_url=endpoint is not None, error=error)
+        return await _form(desk, pairs, error=error)
+    return desk.page.go(PATH, toast=Toast(title=desk.page.say(N_("Headers saved"))))
 
 
-def _form(
-    desk: Desk,
-    saved: Mapping[str, str],
-    *,
-    has_url: bool,
-    typed: Mapping[str, str] | None = None,
-    error: str = "",
+def _seen(text: str | None) -> dict[str, str] | UnsetType:
+    if text is None:
+        return UNSET
+    try:
+        return json.decode(text, type=dict[str, str])
+    except (ValidationError, DecodeError):  # written by hand: it is no state that ever was
+        return {}
+
+
+async def _form(
+    desk: Desk, typed: Sequence[tuple[str, str]] = (), *, error: str = "", status: int = 422
 ) -> Response[Any]:
-    lines = [(name, "", mask) for name, mask in saved.items()]
-    lines += [(name, value, "") for name, value in (typed or {}).items()]
-    lines += [("", "", "")] * _SPARE_LINES
+    settings = (await desk.read()).settings
+    masks = {name.lower(): mask for name, mask in settings.webhook_headers.items()}
+    lines = [(name, value, masks.get(name.lower(), "")) for name, value in typed]
+    if not error:
+        lines = [(name, "", mask) for name, mask in settings.webhook_headers.items()]
     return desk.page.show(
         "dashboard/headers.html",
         part="dashboard/headers_part.html",
-        status=422 if error else 200,
-        lines=lines,
-        has_url=has_url,
+        status=status if error else 200,
+        lines=[*lines, *[("", "", "")] * _SPARE_LINES],
+        seen=json.encode(settings.webhook_headers).decode(),
+        has_url=bool(settings.webhook_url),
         error=error,
         back=PATH,
     )

@@ -144,8 +144,8 @@ def _meant(before: PartnerSettings, change: SettingsChange, seen: SettingsChange
 
 
 def _saved(settings: PartnerSettings, name: str) -> object:
-    if name == "webhook_url":
-        return settings.webhook_url
+    if name in ("webhook_url", "webhook_headers"):  # of headers the masks: nobody sees more of them
+        return getattr(settings, name)
     # Never to have chosen a region is to have Meta's default.
     return settings.region if name == "data_localization_region" else getattr(settings.partner, name)
 

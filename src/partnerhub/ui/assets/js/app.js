@@ -2,6 +2,7 @@
 // no set-up; nothing here is required for a page to work.
 import "./requests.js";
 import "./once.js";
+import "./drafts.js";
 import "./close.js";
 import "./copy.js";
 import "./pager.js";
