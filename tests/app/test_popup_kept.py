@@ -152,6 +152,31 @@ async def test_the_link_opened_again_after_the_window_was_closed_leads_to_where_
         assert "Create your account" in (await browser.get(link)).words
 
 
+async def test_somebody_else_before_the_same_browser_begins_anew_by_the_same_link(
+    stage: HubStage, partner: MadePartner
+) -> None:
+    link = f"/onboarding/{partner.id}?state=s1"
+    async with stage.browse() as browser:
+        first = await sign_up(browser, await browser.get(link))
+        assert "Signed in as ann@fjord.example" in first.words
+        fresh = await send(browser, first, "leave")
+        assert run_of(fresh) != run_of(first)
+        assert ("Create your account" in fresh.words, "fjord" in fresh.text.lower()) == (True, False)
+        assert (await browser.get(link)).path == fresh.path
+        assert (await browser.get(run_of(first))).headers["x-error-code"] == "onboarding_unknown"
+
+        second = await sign_up(browser, fresh, company="Birch", email="bea@birch.example")
+        assert "Signed in as bea@birch.example" in second.words
+        await send(browser, second, "signup", **await share(stage))
+        done = await browser.target(f"{run_of(second)}/finish")
+        async with stage.database.system() as unit:
+            owner = await unit.fetch_value("select id from client where name = 'Birch'")
+        assert f"client={owner}&" in done
+        assert "state=s1" in done
+        # What is done is not left: the partner's page was told of it already.
+        assert (await send(browser, second, "leave")).path == run_of(second)
+
+
 @pytest.mark.parametrize("entry", ["/onboarding/{}", "/dashboard/app/{}", "/dashboard/app/{}/permissions"])
 async def test_who_only_asks_for_the_head_of_a_link_begins_nothing(
     stage: HubStage, partner: MadePartner, entry: str

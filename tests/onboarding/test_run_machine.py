@@ -42,8 +42,8 @@ from partnerhub.kit.errors import HubError
 from partnerhub.kit.http import AddressPolicy, HttpClient
 from partnerhub.onboarding import services as onboarding
 from partnerhub.onboarding.entry import Entry
-from partnerhub.onboarding.errors import ClientMayNotAdd, StepWrong
-from partnerhub.onboarding.schemas import Run, SignupResult, Step
+from partnerhub.onboarding.errors import ClientMayNotAdd, RunOver, StepWrong
+from partnerhub.onboarding.schemas import Run, SignupResult, StartedRun, Step
 from partnerhub.onboarding.services import Connector
 
 NEWS = {"channel_permission_granted": "shared", "channel_permission_revoked": "missing"}
@@ -100,6 +100,19 @@ class PopupLife(RuleBasedStateMachine):
     def come_in(self) -> None:
         self._send(self.made.sign_in(self.email) if self.has_account else self.made.sign_up(self.email))
         self.has_account = self.has_account or self.step is not Step.ACCOUNT
+
+    @rule()
+    def leave(self) -> None:
+        """Let somebody else sit down before the browser; here the client comes back to it by signing in."""
+        try:
+            begun = self.run(self._begin_anew())
+        except StepWrong:
+            assert self.step in (Step.ACCOUNT, Step.DONE)
+            return
+        with pytest.raises(RunOver):
+            self.run(self.made.now())
+        self.made = replace(self.made, id=begun.run_id, browser=begun.browser_token)
+        self.step = Step.ACCOUNT
 
     @rule(is_current=st.booleans(), accepts=st.booleans())
     def accept(self, is_current: bool, accepts: bool) -> None:
@@ -240,6 +253,10 @@ class PopupLife(RuleBasedStateMachine):
             assert isinstance(end, Run | HubError), end
         self.step = self.run(self.made.now()).step
         assert self.step in NEXT[before]
+
+    async def _begin_anew(self) -> StartedRun:
+        async with self.database.system() as unit:
+            return await onboarding.begin_anew(unit, run_id=self.made.id, browser_token=self.made.browser)
 
     async def _look(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         async with self.database.system() as unit:

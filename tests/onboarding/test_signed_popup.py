@@ -235,6 +235,9 @@ async def test_one_signature_brings_one_client_whatever_its_links_say(site: Site
         assert len({page.path for page in pages}) == 3
         first = await send(browser, pages[0], "account", **{**ACCOUNT, "email": "a@acme.example"})
         assert "Connect your number" in first.words
+        # Nobody else begins by it either: the partner's page makes another link for another client.
+        assert "Use another account" not in first.text
+        assert (await send(browser, first, "leave")).path == run_of(first)
         for page in pages[1:]:
             late = await send(browser, page, "account", **{**ACCOUNT, "email": "b@acme.example"})
             assert is_stopped(late, "io_signature_used")

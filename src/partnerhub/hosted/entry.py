@@ -6,21 +6,26 @@ import string
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
-from litestar import Response, get
+from litestar import Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from partnerhub.hosted.view import (
     COOKIE,
     COOKIE_SECONDS,
+    PUBLIC,
     WITHOUT_FORMS,
     Visit,
+    open_run,
     stopped,
+    to_run,
 )
 from partnerhub.kit.errors import HubError
 from partnerhub.onboarding import services as onboarding
 from partnerhub.onboarding.entry import read_entry
+from partnerhub.onboarding.errors import StepWrong
 from partnerhub.onboarding.schemas import UnknownBrowser
 from partnerhub.onboarding.services import Visitor
 from partnerhub.onboarding.services.start import is_browser_token
@@ -85,3 +90,24 @@ async def enter(
         cookies=cookies,
         headers={"location": target, "cache-control": "no-store", "referrer-policy": "no-referrer"},
     )
+
+
+@post("/onboarding/run/{run_id:uuid}/leave", opt=PUBLIC, status_code=303)
+async def leave(run_id: FromPath[UUID], visit: NamedDependency[Visit]) -> Response[Any]:
+    """Let somebody else begin by the same link; nothing of whoever was here before is shown to them."""
+    view = await open_run(visit, run_id)
+    if isinstance(view, Response):
+        return view
+    try:
+        async with visit.db.system() as unit:
+            await limit_starts(unit, partner_id=view.partner.id, ip=visit.ip)
+        async with visit.db.system() as unit:
+            begun = await onboarding.begin_anew(unit, run_id=run_id, browser_token=visit.browser_token)
+    except StepWrong:
+        return to_run(run_id)
+    except HubError as error:
+        return await stopped(visit, error, partner_id=view.partner.id)
+    answer = to_run(begun.run_id)
+    for cookie in visit.cookies_of_run(begun.run_id, begun.browser_token):
+        answer.set_cookie(cookie)
+    return answer

@@ -26,7 +26,7 @@ from partnerhub.hosted.connecting import (
     show_register,
     take_known,
 )
-from partnerhub.hosted.entry import enter
+from partnerhub.hosted.entry import enter, leave
 from partnerhub.hosted.forgotten import ask_for_link, reset_password, show_forgotten, show_reset
 from partnerhub.hosted.language import change_language
 from partnerhub.hosted.permissions import choose_permissions, decide_permissions, show_permission
@@ -122,6 +122,7 @@ def router() -> Router:
     forms = [
         sign_up,
         sign_in,
+        leave,
         change_language,
         complete,
         register,

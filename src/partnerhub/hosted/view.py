@@ -150,12 +150,16 @@ async def provide_visit(
 
 @dataclass(frozen=True)
 class View:
-    """One request of a run: how it stands, whose link it came by, and the page to answer with."""
+    """One request of a run: how it stands, whose link it came by, and the page to answer with.
+
+    `email` is of whoever signed up or in, empty before.
+    """
 
     run: Run
     partner: Partner
     page: Page
     visit: Visit
+    email: str = ""
 
     @property
     def rules(self) -> Rules:
@@ -192,6 +196,7 @@ class View:
             content_policy=content_policy or content_security_policy(image_origins=self.images),
             **{
                 "run": self.run,
+                "email": self.email,
                 "partner_name": self.partner.brand_name,
                 "takes_numbers": not self.partner.blocked_new_submission,
                 "steps": steps,
@@ -228,6 +233,7 @@ async def open_run(visit: Visit, run_id: UUID) -> View | Response[Any]:
         async with visit.db.system() as unit:
             run = await queries.get_run(unit, run_id=run_id, browser_token=visit.browser_token)
             partner = await partner_queries.get_partner(unit, partner_id=run.partner_id)
+            email = await queries.find_email(unit, run=run)
     except RunOver as error:
         return await stopped(visit, error, partner_id=error.partner_id)
     except IoSignatureRefused as error:
@@ -238,7 +244,7 @@ async def open_run(visit: Visit, run_id: UUID) -> View | Response[Any]:
     page = page_of(visit, partner, wished=run.parameter("locale"))
     # Whoever chooses a language on the answer to a form comes back to the step: a form has no page.
     page = replace(page, frame=replace(page.frame, path=f"/onboarding/run/{run_id}"))
-    return View(run, partner, page, visit)
+    return View(run, partner, page, visit, email)
 
 
 def page_of(visit: Visit, partner: Partner, *, wished: str) -> Page:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hmac
 from uuid import UUID
 
+from partnerhub.channels import queries as channels
+from partnerhub.identity import queries as identity
 from partnerhub.kit import clock
 from partnerhub.kit.crypto import fingerprint
 from partnerhub.kit.database import Unit
@@ -55,6 +57,16 @@ async def get_run(unit: Unit, *, run_id: UUID, browser_token: str, for_update: b
         if is_overtaken:
             raise IoSignatureUsed("Another sign-up went on with this link.", partner_id=run.partner_id)
     return run
+
+
+async def find_email(unit: Unit, *, run: Run) -> str:
+    """Return the e-mail address of whoever the run is about; empty while nobody has signed up or in."""
+    user_id = run.user_id
+    if run.client_id is not None:
+        user_id = (
+            await channels.get_client(unit, partner_id=run.partner_id, client_id=run.client_id)
+        ).user_id
+    return (await identity.get_user(unit, user_id=user_id)).email if user_id else ""
 
 
 async def list_known_numbers(unit: Unit, *, client_id: str, number: str = "") -> list[KnownNumber]:

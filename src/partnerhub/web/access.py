@@ -231,6 +231,7 @@ HUB_ROWS: Mapping[str, Row] = {
             "register",
             "reset-password",
             "sign-in",
+            "leave",
             "signup",
         )
         for method in ("GET", "POST")

@@ -7,7 +7,7 @@ from partnerhub.onboarding.services.finish import choose_known_numbers, finish_r
 from partnerhub.onboarding.services.links import Visitor, note_refused, open_link, tidy_links
 from partnerhub.onboarding.services.permissions import choose_permissions, decide_permissions
 from partnerhub.onboarding.services.prices import accept_prices
-from partnerhub.onboarding.services.start import RUN_LIFETIME, start_run
+from partnerhub.onboarding.services.start import RUN_LIFETIME, begin_anew, start_run
 from partnerhub.onboarding.services.steps import check_may_add
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Visitor",
     "accept_prices",
     "add_client",
+    "begin_anew",
     "check_may_add",
     "choose_known_numbers",
     "choose_permissions",

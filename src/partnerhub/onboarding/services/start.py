@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
@@ -27,8 +28,10 @@ from partnerhub.onboarding.errors import (
     PartnerLinkUnknown,
     RedirectNotAllowed,
     StateRefused,
+    StepWrong,
 )
 from partnerhub.onboarding.io_signature import SignedLink
+from partnerhub.onboarding.queries import get_run
 from partnerhub.onboarding.schemas import StartedRun, Step
 from partnerhub.partners import queries as partners
 from partnerhub.partners.errors import PartnerUnknown
@@ -85,7 +88,6 @@ async def start_run(
         for name, value in asdict(entry).items()
         if value and name not in {"io_signature", "io_timestamp", "redirect_url", "state", "repeated"}
     }
-    run_id, now = uuid7(), clock.now()
     if browser_token is None or not is_browser_token(browser_token):
         browser_token = token()
     held = {fingerprint(one): one for one in (*run_tokens, browser_token)}
@@ -97,6 +99,47 @@ async def start_run(
     )
     if same_run is not None:
         return same_run
+    run = await _begin(unit, partner_id=partner_id, browser_token=browser_token, wish=wish, signed=signed)
+    if signed is not None:
+        await unit.execute(
+            "insert into io_use (signature_hash, partner_id, browser_hash, run_id, signed_at, used_at)"
+            " values (%s, %s, %s, %s, %s, %s) on conflict (signature_hash) do update"
+            " set run_id = excluded.run_id, used_at = excluded.used_at",
+            (
+                signed.signature_hash,
+                partner_id,
+                fingerprint(browser_token),
+                run.run_id,
+                signed.signed_at,
+                clock.now(),
+            ),
+        )
+    return run
+
+
+async def begin_anew(unit: Unit, *, run_id: UUID, browser_token: str) -> StartedRun:
+    """End this browser's run and begin another by the same link: somebody else sits before it now.
+
+    What the run brought so far stays with its client, as it would when its time is over.
+    Raises: StepWrong where nobody is known yet, a request is at the run, it is done, or it began with a
+    signature, which brings one client; what `get_run` raises.
+    """
+    run = await get_run(unit, run_id=run_id, browser_token=browser_token, for_update=True)
+    if run.client_id is None or run.is_signed or run.is_working or run.step is Step.DONE:
+        raise StepWrong("This sign-up cannot be left for another one.")
+    await unit.execute(
+        "update onboarding_run set expires_at = %s, modified_at = %s where id = %s",
+        (clock.now(), clock.now(), run.id),
+    )
+    wish = (run.parameters, run.redirect_url, run.state)
+    return await _begin(unit, partner_id=run.partner_id, browser_token=browser_token, wish=wish)
+
+
+async def _begin(
+    unit: Unit, *, partner_id: str, browser_token: str, wish: _Wish, signed: SignedLink | None = None
+) -> StartedRun:
+    parameters, redirect_url, state = wish
+    run_id, now = uuid7(), clock.now()
     await unit.execute(
         "insert into onboarding_run (id, partner_id, browser_hash, signature_hash, step, parameters,"
         " redirect_url, state, created_at, modified_at, expires_at)"
@@ -109,19 +152,12 @@ async def start_run(
             Step.ACCOUNT.value,
             Jsonb(parameters),
             redirect_url,
-            entry.state or None,
+            state,
             now,
             now,
             now + RUN_LIFETIME,
         ),
     )
-    if signed is not None:
-        await unit.execute(
-            "insert into io_use (signature_hash, partner_id, browser_hash, run_id, signed_at, used_at)"
-            " values (%s, %s, %s, %s, %s, %s) on conflict (signature_hash) do update"
-            " set run_id = excluded.run_id, used_at = excluded.used_at",
-            (signed.signature_hash, partner_id, fingerprint(browser_token), run_id, signed.signed_at, now),
-        )
     return StartedRun(run_id=run_id, browser_token=browser_token)
 
 
