@@ -28,7 +28,7 @@ SAYS_NO_MORE = {
 
 def german(message: str) -> str:
     """Translate as a page does."""
-    return load_catalogues([Path(partnerhub.__file__).parent / "dashboard" / "locale"])["de"].gettext(message)
+    return load_catalogues(Path(partnerhub.__file__).parent / "dashboard" / "locale")["de"].gettext(message)
 
 
 def sentences() -> Iterator[str]:

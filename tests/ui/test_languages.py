@@ -81,7 +81,7 @@ def test_the_check_sees_what_is_missing_stale_and_broken(tmp_path: Path) -> None
     messages.update([package])
     assert [problem for problem in messages.find_problems([package]) if problem.language == "de"] == []
     assert (
-        load_catalogues([package / "locale"])["de"].ngettext("%(num)s item", "%(num)s items", 2)
+        load_catalogues(package / "locale")["de"].ngettext("%(num)s item", "%(num)s items", 2)
         == "%(num)s Stück"
     )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 from gettext import GNUTranslations, NullTranslations
 from pathlib import Path
 from typing import Literal, get_args
@@ -89,10 +90,10 @@ def _by_quality(header: str) -> list[str]:
     return [tag for _, _, tag in sorted(weighed)]
 
 
-def load_catalogues(folders: Iterable[Path]) -> dict[Language, NullTranslations]:
-    """Compile the catalogues of several `locale` folders into one per language; later folders win."""
-    ordered = list(folders)
-    return {language: _compile(language, ordered) for language in LANGUAGES}
+@cache
+def load_catalogues(*folders: Path) -> Mapping[Language, NullTranslations]:
+    """Compile the catalogues of several `locale` folders into one per language, once; later folders win."""
+    return {language: _compile(language, folders) for language in LANGUAGES}
 
 
 def _compile(language: Language, folders: Iterable[Path]) -> NullTranslations:

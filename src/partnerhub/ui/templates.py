@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
+from gettext import NullTranslations
 from pathlib import Path
 from typing import Any, cast
 
@@ -46,7 +47,7 @@ def environment(packages: Mapping[str, Path], *, auto_reload: bool = False) -> E
 
     Templates lie in `<folder>/templates`, catalogues in `<folder>/locale`; `ui` itself is always present.
     """
-    folders = {"ui": _OWN, **packages}
+    folders = _with_own(packages)
     env = Environment(
         loader=PrefixLoader(
             {name: FileSystemLoader(folder / "templates") for name, folder in folders.items()}
@@ -58,7 +59,7 @@ def environment(packages: Mapping[str, Path], *, auto_reload: bool = False) -> E
         auto_reload=auto_reload,
         extensions=["jinja2.ext.i18n", "jinja2.ext.do", "jinja2.ext.loopcontrols"],
     )
-    catalogues = load_catalogues(folder / "locale" for folder in folders.values())
+    catalogues = catalogues_of(packages)
 
     @pass_context
     def gettext(context: Context, message: str) -> str:
@@ -91,6 +92,15 @@ def environment(packages: Mapping[str, Path], *, auto_reload: bool = False) -> E
     )
     env.filters.update(_FILTERS)
     return env
+
+
+def catalogues_of(packages: Mapping[str, Path]) -> Mapping[Language, NullTranslations]:
+    """Return the words of these packages and of `ui`."""
+    return load_catalogues(*(folder / "locale" for folder in _with_own(packages).values()))
+
+
+def _with_own(packages: Mapping[str, Path]) -> dict[str, Path]:
+    return {"ui": _OWN, **packages}
 
 
 def render(env: Environment, template: str, /, *, frame: Frame, **values: object) -> str:

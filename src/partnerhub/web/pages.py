@@ -6,12 +6,13 @@ import base64
 import binascii
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import msgspec
+from jinja2 import Environment
 from litestar import Response
 from litestar.datastructures import Cookie, Headers
 from litestar.enums import MediaType
@@ -21,9 +22,9 @@ from partnerhub.kit import logs
 from partnerhub.kit.errors import HubError
 from partnerhub.ui import formats, policy
 from partnerhub.ui.frame import THEME_COOKIE, TIMEZONE_COOKIE, Brand, Frame, Toast
-from partnerhub.ui.languages import LANGUAGE_COOKIE, Language, load_catalogues, negotiate
+from partnerhub.ui.languages import LANGUAGE_COOKIE, Language, negotiate
 from partnerhub.ui.preferences import local_path, theme_of, time_zone_of
-from partnerhub.ui.templates import environment, render
+from partnerhub.ui.templates import catalogues_of, environment, render
 from partnerhub.web.browser import STATE_KEY, Browser
 from partnerhub.web.cookies import FLASH, CookieJar, cookies_of
 from partnerhub.web.dialects import Answer
@@ -48,8 +49,8 @@ class Pages:
         self.jar = jar
         # The operator's logo may live elsewhere.
         self.policy = policy.content_security_policy(image_origins=policy.origins_of([brand.logo_url]))
-        self._environment = environment(folders, auto_reload=auto_reload)
-        self._catalogues = load_catalogues(folder / "locale" for folder in folders.values())
+        self._environment = _environment(tuple(folders.items()), auto_reload=auto_reload)
+        self._catalogues = catalogues_of(folders)
 
     def translate(self, language: Language, message: str) -> str:
         """Return words marked with `N_` in the reader's language."""
@@ -237,6 +238,12 @@ def _to_sign_in(
     if is_fragment:
         return Answer(401, b"", "text/html", {**sent, "hx-redirect": target, "hx-reswap": "none"})
     return Answer(303, b"", "text/html", {**sent, "location": target})
+
+
+@cache
+def _environment(folders: tuple[tuple[str, Path], ...], *, auto_reload: bool) -> Environment:
+    """Make the environment once in a process: templates stay compiled, whoever renders them."""
+    return environment(dict(folders), auto_reload=auto_reload)
 
 
 def _path_of(url: str) -> str:

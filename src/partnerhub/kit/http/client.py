@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import cache
 from time import perf_counter
 from types import TracebackType
 from typing import Self
@@ -71,7 +72,7 @@ class HttpClient:
         self._policy = policy
         self._limits = limits or Limits()
         self._timeouts = timeouts or Timeouts()
-        self._ssl_context = check_context(ssl_context) if ssl_context is not None else verifying_context()
+        self._ssl_context = check_context(ssl_context) if ssl_context is not None else _shared_context()
         self._resolver = resolver if resolver is not None else SystemResolver()
         self._owns_resolver = resolver is None
         self._user_agent = user_agent
@@ -321,6 +322,12 @@ def _dropper(connection: Connection, exchange: Exchange) -> Callable[[asyncio.Fu
             connection.abandon(exchange)
 
     return drop
+
+
+@cache
+def _shared_context() -> ssl.SSLContext:
+    """Read the system's certificates once for all clients of the process."""
+    return verifying_context()
 
 
 def _was_stale(error: ExchangeError, exchange: Exchange) -> bool:
