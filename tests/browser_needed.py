@@ -1,7 +1,8 @@
 """Makes sure that a Chromium is there before browser tests start.
 
-Where it is missing and may be installed (root on a Debian system) it is installed; elsewhere this stops
-with the one line that helps.
+The shell without windows is the same engine, starts in half of the time and is taken first. Where none is
+there and may be installed (root on a Debian system) it is installed; elsewhere this stops with the one line
+that helps.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import shutil
 import subprocess
 import sys
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
+PACKAGES = ("chromium-headless-shell", "chromium")
+NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 
 
 def find_chromium() -> str | None:
@@ -27,12 +29,13 @@ def main() -> int:
         print("Chromium is missing; installing Debian's …")
         quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         subprocess.run(["apt-get", "update", "-qq"], check=False, env=quiet)
-        subprocess.run(
-            ["apt-get", "install", "-y", "-qq", "chromium"], check=False, env=quiet, stdout=sys.stderr
-        )
-        if find_chromium():
-            return 0
-    print("The browser tests need Chromium: sudo apt-get install chromium (or set CHROMIUM to its path).")
+        for package in PACKAGES:
+            install = ["apt-get", "install", "-y", "-qq", package]
+            subprocess.run(install, check=False, env=quiet, stdout=sys.stderr)
+            if find_chromium():
+                return 0
+    package = PACKAGES[0]
+    print(f"The browser tests need Chromium: sudo apt-get install {package} (or set CHROMIUM to its path).")
     return 1
 
 

@@ -17,7 +17,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -33,6 +32,8 @@ from partnerhub.kit.crypto import Keyring
 from partnerhub.kit.database import Database
 from partnerhub.partners import queries as partner_queries
 from partnerhub.webhooks import services as webhooks
+from tests import commands
+from tests.commands import Done
 from tests.conftest import clone_database
 from tests.gateway.stage import staged
 from tests.processes import SECRET_KEYS, environment
@@ -52,30 +53,14 @@ SECRETS = {
 NEVER_SAID = {*SECRETS.values(), SECRET_KEYS, OTHER_KEY, PASSWORD, "only-on-loopback"} - {"hub@acme.example"}
 
 
-@dataclass(frozen=True)
-class Done:
-    """What came of a command."""
-
-    code: int
-    out: str
-    err: str
-
-
 def command(*arguments: str, url: str = "", given: str = "", environ: dict[str, str] | None = None) -> Done:
     """Run `partnerhub …`; no secret may be in what it prints, and nothing expected is a traceback."""
-    done = subprocess.run(
-        [sys.executable, "-m", "partnerhub.cli", *arguments],
-        env=environment(url, **SECRETS) if environ is None else environ,
-        input=given,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    said = done.stdout + done.stderr
+    environ = environment(url, **SECRETS) if environ is None else environ
+    done = commands.run(*arguments, environ=environ, given=given)
+    said = done.out + done.err
     assert "Traceback" not in said, said
     assert [secret for secret in NEVER_SAID if secret in said] == []
-    return Done(done.returncode, done.stdout.strip(), done.stderr.strip())
+    return done
 
 
 def rows(url: str, query: str) -> list[tuple[Any, ...]]:
