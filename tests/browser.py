@@ -74,11 +74,17 @@ class Visit:
 
 
 @asynccontextmanager
-async def chromium(extra: Sequence[str] = ()) -> AsyncIterator[Browser]:
-    """Start Chromium for one block; `extra` are further command-line switches."""
+async def chromium(extra: Sequence[str] = (), *, whole: bool = False) -> AsyncIterator[Browser]:
+    """Start Chromium for one block; `extra` are further command-line switches.
+
+    A `whole` one is as people have it: it blocks windows that nobody asked for.
+    """
     async with async_playwright() as playwright:
         running = await playwright.chromium.launch(
-            executable_path=find_chromium(), args=[*ARGUMENTS, *extra], chromium_sandbox=False
+            executable_path=find_chromium(whole=whole),
+            args=[*ARGUMENTS, *extra],
+            chromium_sandbox=False,
+            ignore_default_args=["--disable-popup-blocking"] if whole else None,
         )
         try:
             yield running

@@ -158,7 +158,7 @@ async def test_the_public_button_opens_the_popup_and_is_called_back(
     async with (
         resolved(demo, way, tmp_path) as rule,
         partner_page(way, partner) as address,
-        chromium([f"--host-resolver-rules={rule}"]) as browser,
+        chromium([f"--host-resolver-rules={rule}"], whole=True) as browser,
         aiohttp.ClientSession() as http,
     ):
         api = f"{demo['hub_url']}/api/v2/partners/{partner.id}"

@@ -8,10 +8,9 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 
-from tests.browser import ARGUMENTS, Visit, assert_accessible, assert_fits, visit
-from tests.browser_needed import find_chromium
+from tests.browser import Visit, assert_accessible, assert_fits, chromium, visit
 from tests.e2e.popup import Business, closed, connect, sign_up
 from tests.factories import make_partner
 from tests.hosted.partner_site import Site, button, heard, partner_site
@@ -233,35 +232,22 @@ async def test_a_page_that_cannot_listen_leaves_the_answer_to_the_window(
 
 
 async def test_a_blocked_window_is_told_and_a_link_leads_on(stage: HubStage) -> None:
-    # Playwright turns the blocker off unless told not to.
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=find_chromium(),
-            args=list(ARGUMENTS),
-            chromium_sandbox=False,
-            ignore_default_args=["--disable-popup-blocking"],
-        )
-        try:
-            # The page opens it by itself, which no browser allows without a click.
-            async with opened(stage, browser, "/blocked", lang="de") as (site, seen):
-                page = seen.page
-                await expect(page.get_by_role("alert")).to_contain_text(
-                    "Ihr Browser hat das Fenster blockiert."
-                )
-                assert [one[0] for one in await heard(page)].count("connect-blocked") == 3
-                await assert_accessible(page)
-                await page.emulate_media(color_scheme="dark")
-                await assert_accessible(page)
-                async with seen.context.expect_page() as opening:
-                    await page.get_by_role("link", name="Anmeldung in einem neuen Tab öffnen").click()
-                tab = await opening.value
-                await expect(tab.get_by_role("heading", name="Konto")).to_be_visible()
-                await lead_back(tab, site.at("/blocked"))
-                told = [one for one in await heard(page) if "callback" in one[0]]
-                assert told == everybody(ANSWER)
-                await expect(page.get_by_role("alert")).to_be_hidden()
-        finally:
-            await browser.close()
+    # The page opens it by itself, which no browser allows without a click.
+    async with chromium(whole=True) as browser, opened(stage, browser, "/blocked", lang="de") as (site, seen):
+        page = seen.page
+        await expect(page.get_by_role("alert")).to_contain_text("Ihr Browser hat das Fenster blockiert.")
+        assert [one[0] for one in await heard(page)].count("connect-blocked") == 3
+        await assert_accessible(page)
+        await page.emulate_media(color_scheme="dark")
+        await assert_accessible(page)
+        async with seen.context.expect_page() as opening:
+            await page.get_by_role("link", name="Anmeldung in einem neuen Tab öffnen").click()
+        tab = await opening.value
+        await expect(tab.get_by_role("heading", name="Konto")).to_be_visible()
+        await lead_back(tab, site.at("/blocked"))
+        told = [one for one in await heard(page) if "callback" in one[0]]
+        assert told == everybody(ANSWER)
+        await expect(page.get_by_role("alert")).to_be_hidden()
 
 
 async def test_every_attribute_is_watched_encoded_and_sent(stage: HubStage, browser: Browser) -> None:

@@ -13,13 +13,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from aiohttp import web
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 
 from partnerhub.identity.schemas import SYSTEM
 from partnerhub.partners.schemas import SettingsChange
 from partnerhub.partners.services import generate_platform_secret, update_settings
-from tests.browser import ARGUMENTS, Visit, assert_accessible, visit
-from tests.browser_needed import find_chromium
+from tests.browser import Visit, assert_accessible, chromium, visit
 from tests.e2e.popup import closed
 from tests.factories import make_partner
 from tests.hosted.partner_site import Site, button, heard, partner_site
@@ -176,26 +175,15 @@ async def test_a_slow_server_is_waited_for_in_one_window_that_may_be_closed(
 
 
 async def test_a_blocked_window_leaves_a_signed_link(stage: HubStage) -> None:
-    # Playwright turns the blocker off unless told not to.
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=find_chromium(),
-            args=list(ARGUMENTS),
-            chromium_sandbox=False,
-            ignore_default_args=["--disable-popup-blocking"],
+    async with chromium(whole=True) as browser, opened(stage, browser, "/blocked") as (server, _site, seen):
+        link = seen.page.get_by_role("link", name="Open the sign-up in a new tab")
+        async with seen.context.expect_page() as opening:
+            await link.click()
+        tab = await opening.value
+        await expect(tab.get_by_role("heading", name="Create your account")).to_be_visible()
+        assert server.asked == 1
+        # With other wishes, what was signed before is of no use.
+        await seen.page.evaluate(
+            "document.querySelector('partnerhub-connect').setAttribute('email', 'a@b.example')"
         )
-        try:
-            async with opened(stage, browser, "/blocked") as (server, _site, seen):
-                link = seen.page.get_by_role("link", name="Open the sign-up in a new tab")
-                async with seen.context.expect_page() as opening:
-                    await link.click()
-                tab = await opening.value
-                await expect(tab.get_by_role("heading", name="Create your account")).to_be_visible()
-                assert server.asked == 1
-                # With other wishes, what was signed before is of no use.
-                await seen.page.evaluate(
-                    "document.querySelector('partnerhub-connect').setAttribute('email', 'a@b.example')"
-                )
-                await expect(link).to_be_hidden()
-        finally:
-            await browser.close()
+        await expect(link).to_be_hidden()
