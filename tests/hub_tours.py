@@ -6,7 +6,8 @@ follows it looks at the page and asks for the next stop; close it with `contextl
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -305,11 +306,10 @@ async def _connect(stage: HubStage, opened: Visit, number: str) -> AsyncGenerato
     await page.get_by_role("button", name="Register the number").click()
     await expect(page.get_by_text("too quickly")).to_be_visible()
     yield Stop("popup-register-failed", page)
-    await page.route("**/finish", lambda route: route.fulfill(status=204))
-    await enter_pin(stage, page, PIN, button="Try again")
-    await expect(page.get_by_role("heading", name="Your number is connected")).to_be_visible()
+    async with at_the_end(page):
+        await enter_pin(stage, page, PIN, button="Try again")
+        await expect(page.get_by_role("heading", name="Your number is connected")).to_be_visible()
     yield Stop("popup-done", page)
-    await page.unroute("**/finish")
 
 
 async def _let_clients_add(stage: HubStage, partner: MadePartner, *, allowed: bool) -> None:
@@ -344,10 +344,9 @@ async def _pay_directly(stage: HubStage, opened: Visit, look: Look) -> AsyncGene
         page.get_by_role("heading", name="May Lighthouse Messaging use your number?")
     ).to_be_visible()
     yield Stop("popup-permission", page)
-    # The way back to the partner is looked at here, not taken.
-    await page.route("**/finish", lambda route: route.fulfill(status=204))
-    await page.get_by_role("button", name="Not now").click()
-    await expect(page.get_by_text("may not use it before you allow that")).to_be_visible()
+    async with at_the_end(page):
+        await page.get_by_role("button", name="Not now").click()
+        await expect(page.get_by_text("may not use it before you allow that")).to_be_visible()
     yield Stop("popup-done-not-shared", page)
     async with stage.database.system() as unit:
         (waba,) = await unit.fetch_all(
@@ -362,10 +361,19 @@ async def _pay_directly(stage: HubStage, opened: Visit, look: Look) -> AsyncGene
     await expect(page.get_by_role("heading", name="What Lighthouse Messaging may use")).to_be_visible()
     yield Stop("popup-permissions", page)
     await page.get_by_label("Harbour Clinic Travel Medicine").uncheck()
-    await page.get_by_role("button", name="Save and go back").click()
-    await expect(page.get_by_role("heading", name="Your choice is saved")).to_be_visible()
+    async with at_the_end(page):
+        await page.get_by_role("button", name="Save and go back").click()
+        await expect(page.get_by_role("heading", name="Your choice is saved")).to_be_visible()
     yield Stop("popup-done-withdrawn", page)
-    await page.unroute("**/finish")
+
+
+@asynccontextmanager
+async def at_the_end(page: Page) -> AsyncIterator[None]:
+    """Come to the last page in this block and stay there: the script that leads back is empty."""
+    script = "**/onboarding/static/connect.js"
+    await page.route(script, lambda route: route.fulfill(body="", content_type="text/javascript"))
+    yield
+    await page.unroute(script)
 
 
 async def enter_pin(stage: HubStage, page: Page, pin: str, *, button: str = "Register the number") -> None:
