@@ -369,11 +369,12 @@ async def _pay_directly(stage: HubStage, opened: Visit, look: Look) -> AsyncGene
 
 @asynccontextmanager
 async def at_the_end(page: Page) -> AsyncIterator[None]:
-    """Come to the last page in this block and stay there: the script that leads back is empty."""
-    script = "**/onboarding/static/connect.js"
-    await page.route(script, lambda route: route.fulfill(body="", content_type="text/javascript"))
-    yield
-    await page.unroute(script)
+    """Come to the last page in this block and stay there: its way back was taken when it ends, to nowhere."""
+    await page.route("**/finish", lambda route: route.fulfill(status=204))
+    # A navigation that is answered by nothing has failed, as Chromium sees it.
+    async with page.expect_event("requestfailed", lambda request: request.url.endswith("/finish")):
+        yield
+    await page.unroute("**/finish")
 
 
 async def enter_pin(stage: HubStage, page: Page, pin: str, *, button: str = "Register the number") -> None:

@@ -297,6 +297,24 @@ async def test_saving_one_form_leaves_what_is_typed_in_another(stage: HubStage, 
         await expect(page.get_by_label("Solution ID")).to_have_value("123456789012345")
 
 
+async def test_where_the_browser_keeps_nothing_the_page_works_all_the_same(
+    stage: HubStage, browser: Browser
+) -> None:
+    owner = await stage.person()
+    async with stage.visit(browser, INTEGRATION, member=owner) as opened:
+        page = opened.page
+        await opened.context.add_init_script(
+            "Object.defineProperty(window, 'sessionStorage', { get() { throw new DOMException('no') } })"
+        )
+        await page.reload()
+        await page.get_by_label("Redirect URL").fill("https://app.example.com/typed")
+        await page.get_by_label("Solution ID").fill("123456789012345")
+        await page.locator("form[action$='/solution'] [type=submit]").click()
+        await expect(page.locator("#toaster")).to_contain_text("Saved")
+        await page.keyboard.press("?")
+        await expect(page.get_by_role("dialog")).to_be_visible()
+
+
 async def test_what_is_typed_does_not_pass_over_what_somebody_else_saved(
     stage: HubStage, browser: Browser
 ) -> None:

@@ -225,13 +225,13 @@ HUB_ROWS: Mapping[str, Row] = {
             "forgot-password",
             "known",
             "language",
+            "leave",
             "permission",
             "permissions",
             "prices",
             "register",
             "reset-password",
             "sign-in",
-            "leave",
             "signup",
         )
         for method in ("GET", "POST")

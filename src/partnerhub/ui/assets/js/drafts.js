@@ -4,6 +4,15 @@
 const KEY = "drafts";
 const KEPT_MS = 60_000;
 
+// Where the browser keeps nothing for this site, even asking for its storage throws.
+function storage() {
+  try {
+    return window.sessionStorage;
+  } catch {
+    return null;
+  }
+}
+
 const KINDS = ["text", "url", "email", "number", "textarea", "select-one", "checkbox"];
 
 const fields = (form) => [...form.elements].filter((field) => field.name && KINDS.includes(field.type));
@@ -24,13 +33,13 @@ document.addEventListener("submit", (event) => {
       drafts[form.getAttribute("action")] = changed.map((field) => [field.name, typed(field), stored(field)]);
     }
   }
-  if (Object.keys(drafts).length) sessionStorage.setItem(KEY, JSON.stringify({ at: Date.now(), drafts }));
-  else sessionStorage.removeItem(KEY);
+  if (Object.keys(drafts).length) storage()?.setItem(KEY, JSON.stringify({ at: Date.now(), drafts }));
+  else storage()?.removeItem(KEY);
 });
 
-const { at = 0, drafts = {} } = JSON.parse(sessionStorage.getItem(KEY) ?? "{}");
+const { at = 0, drafts = {} } = JSON.parse(storage()?.getItem(KEY) ?? "{}");
 const forms = [...document.querySelectorAll("form[data-draft]")].filter((form) => form.getAttribute("action") in drafts);
-if (forms.length || Date.now() - at > KEPT_MS) sessionStorage.removeItem(KEY);
+if (forms.length || Date.now() - at > KEPT_MS) storage()?.removeItem(KEY);
 for (const form of Date.now() - at > KEPT_MS ? [] : forms) {
   for (const [name, text, before] of drafts[form.getAttribute("action")]) {
     const field = form.elements[name];
